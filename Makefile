@@ -1,0 +1,97 @@
+# Every target first makes .venv from the exact lock. Nothing else needs to be typed before.
+# All paths are relative, so that the folder's own path may hold spaces.
+
+PYTHON ?= python3
+PROFILE ?= quick
+ONLY ?=
+
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help book test test-slow notebooks lab lint clean lock
+
+# -- the environment ---------------------------------------------------------------------------
+# Two stamps, each written last, so that an interrupted installation is never trusted:
+#   .venv/.locked     a copy of the requirements.txt that is installed
+#   .venv/.installed  the folder where the package was installed in editable mode
+
+# A virtual environment that was moved, or whose Python is gone, is made again.
+ifeq "$(wildcard $(PY))" ""
+.PHONY: .venv/.locked
+else ifneq "$(shell cat .venv/.installed 2>/dev/null || pwd)" "$(shell pwd)"
+.PHONY: .venv/.locked
+endif
+
+PYTHON_FOUND = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+PYTHON_FITS = $(shell "$(PYTHON)" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
+# Stops with one line before anything is made.
+require_python = $(if $(filter True,$(PYTHON_FITS)),,$(error \
+	this project needs Python 3.11 or newer, but "$(PYTHON)" is $(or $(PYTHON_FOUND),not there); \
+	name another one, for example: make PYTHON=python3.12 $(MAKECMDGOALS)))
+
+# A checkout may give requirements.txt a newer date and the same text: then only the date is taken.
+.venv/.locked: requirements.txt
+	@$(require_python)if test -x $(PY) && cmp -s requirements.txt $@ \
+		&& test "$$(cat .venv/.installed 2>/dev/null || pwd)" = "$$(pwd)"; then \
+		touch $@; \
+	else \
+		set -e; \
+		echo "Making .venv from requirements.txt: minutes and gigabytes the first time."; \
+		echo "To watch it: tail -f .venv/install.log"; \
+		"$(PYTHON)" -m venv --clear .venv; \
+		$(PY) -m pip install --quiet --log .venv/install.log -r requirements.txt; \
+		cp requirements.txt $@; \
+	fi
+
+.venv/.installed: .venv/.locked pyproject.toml
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@pwd > $@
+
+# -- the book, the tests, the notebooks --------------------------------------------------------
+
+help:
+	@echo "make book                     build the book into _build/html"
+	@echo "make test                     every test that is not slow"
+	@echo "make test-slow                the others"
+	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
+	@echo "make lab                      open the notebooks in JupyterLab"
+	@echo "make lint                     ruff over code and notebooks"
+	@echo "make lock                     requirements.txt anew from requirements.in"
+	@echo "make clean                    remove what was built; .venv stays"
+
+# Warnings and errors come on the other channel; each warning stops the build at its end.
+book: .venv/.installed
+	@echo "Building the book ..."
+	@$(PY) -c 'from jupyter_book.cli.main import main; main()' \
+		build . --all --warningiserror --nitpick --keep-going --quiet >/dev/null
+	@echo "The book is built. Open it: $$(pwd)/_build/html/index.html"
+
+test: .venv/.installed
+	$(PY) -m pytest -m "not slow"
+
+test-slow: .venv/.installed
+	$(PY) -m pytest -m slow
+
+notebooks: .venv/.installed
+	$(PY) notebooks/run.py --profile "$(PROFILE)" $(if $(ONLY),--only $(ONLY))
+
+lab: .venv/.installed
+	$(PY) -m jupyterlab notebooks
+
+lint: .venv/.installed
+	$(PY) -m ruff check .
+
+clean:
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache lightning_logs vaerec.egg-info
+	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# A local build mark such as +cpu is cut off: a stranger's index does not have that build.
+lock:
+	@$(require_python)rm -rf _build/lock && "$(PYTHON)" -m venv _build/lock
+	_build/lock/bin/python -m pip install --quiet -r requirements.in
+	@mkdir -p _build
+	@_build/lock/bin/python -m pip freeze --all --exclude pip > _build/lock/frozen.txt
+	@{ echo "# The exact lock, made by \`make lock\` from requirements.in. Do not edit."; \
+		sed -e 's/+[a-z0-9.]*$$//' _build/lock/frozen.txt; } > _build/lock/requirements.txt
+	@mv _build/lock/requirements.txt requirements.txt && rm -rf _build/lock
+	@echo "requirements.txt is new; the next make target makes .venv from it."

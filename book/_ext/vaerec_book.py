@@ -1,0 +1,98 @@
+"""The book's one Sphinx extension: the repository's address, a Kaggle button, small repairs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+
+def repository(root: Path) -> str:
+    """Return the repository's address, or "" while it has none.
+
+    CI's own repository comes first, so that a fork's published book points at the fork.
+    """
+    slug = os.environ.get("GITHUB_REPOSITORY", "").strip("/")
+    if slug.count("/") == 1:
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
+        return f"{server}/{slug}"
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return project["tool"]["vaerec"]["repository"].rstrip("/")
+
+
+def published_at(address: str) -> str:
+    """Return the address of the GitHub Pages site of a repository, or ""."""
+    owner, _, name = urlsplit(address).path.strip("/").partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if name else ""
+
+
+def set_repository(app, config):
+    """Point every button and every absolute link at the repository, or leave them out."""
+    options = config.html_theme_options
+    address = repository(Path(app.confdir))
+    site = published_at(address)
+    if site:
+        config.html_baseurl = config.ogp_site_url = site
+    # A page for lost readers is shown at any depth, so its links start at the site's root.
+    config.notfound_urls_prefix = urlsplit(site).path or "/"
+    if address:
+        options["repository_url"] = address
+        options["repository_branch"] = os.environ.get("VAEREC_BOOK_BRANCH", "main")
+        set_buttons(options, True)
+    else:
+        set_buttons(options, False)
+
+
+def set_buttons(options, shown: bool):
+    """Show or drop the buttons that need a repository: the theme fails on them without one."""
+    for name in ("repository", "issues", "edit_page"):
+        options[f"use_{name}_button"] = shown
+    if not shown:
+        options["launch_buttons"] = {}
+
+
+def add_kaggle_button(app, pagename, templatename, context, doctree):
+    """Put Kaggle beside Colab in the launch menu: the theme does not know it."""
+    options = app.config.html_theme_options
+    source = str(app.env.doc2path(pagename, base=False)) if doctree is not None else ""
+    if not source.endswith(".ipynb") or not options.get("repository_url"):
+        return
+    blob = f"{options['repository_url']}/blob/{options['repository_branch']}/{quote(source)}"
+    button = {
+        "type": "link", "text": "Kaggle", "tooltip": "Open in Kaggle", "icon": "fab fa-kaggle",
+        "url": f"https://kaggle.com/kernels/welcome?src={blob}", "label": "launch-kaggle",
+    }
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "launch-buttons":
+            group["buttons"].append(button)
+
+
+def drop_thebe_scripts(app, pagename, templatename, context, doctree):
+    """Leave out sphinx-thebe's scripts: they declare a constant twice, an error on every page."""
+    if context.get("use_thebe"):
+        return
+    context["script_files"] = [
+        script for script in context.get("script_files", [])
+        if "sphinx-thebe.js" not in str(getattr(script, "filename", ""))
+        and "THEBE_JS_URL" not in str(getattr(script, "attributes", {}).get("body", ""))
+    ]
+
+
+def adapt_to_builder(app):
+    """Let the single-page HTML (for PDF) and EPUB builders work with these extensions."""
+    if app.builder.name in ("singlehtml", "epub"):
+        set_buttons(app.config.html_theme_options, False)
+        # sphinx-exercise registers its nodes under "singlehtml", which hides every "html" visitor.
+        handlers = app.registry.translation_handlers
+        own = handlers.get(app.builder.name, {})
+        handlers[app.builder.name] = {**handlers.get("html", {}), **own}
+
+
+def setup(app):
+    """Connect the functions above; their priorities place them around the theme's own."""
+    app.connect("config-inited", set_repository, priority=400)
+    app.connect("builder-inited", adapt_to_builder, priority=100)
+    app.connect("html-page-context", add_kaggle_button, priority=600)
+    app.connect("html-page-context", drop_thebe_scripts, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

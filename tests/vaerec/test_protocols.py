@@ -1,0 +1,171 @@
+"""Protocols: published splits to the row, and properties of any split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vaerec as vr
+from tests.conftest import random_log
+from vaerec.protocols import strong_generalization, weak_generalization
+
+
+def rows(histories) -> int:
+    return sum(map(len, histories))
+
+
+def test_liang_2018_on_ml_1m(ml_1m):
+    split = vr.protocols.LIANG_2018(ml_1m)
+    assert (split.train.n_users, split.n_items, len(split.train)) == (4534, 3483, 435_180)
+    assert (rows(split.test.fold_in), rows(split.test.targets)) == (55_473, 13_483)
+
+
+def test_sachdeva_2019_on_ml_1m(ml_1m):
+    split = vr.protocols.SACHDEVA_2019(ml_1m)
+    assert (split.n_items, len(split.train)) == (3483, 435_180)
+    assert (rows(split.validation.fold_in), rows(split.validation.targets)) == (56_578, 14_500)
+    assert (rows(split.test.fold_in), rows(split.test.targets)) == (54_859, 14_097)
+
+
+def test_blog_2022_on_ml_1m(ml_1m):
+    split = vr.protocols.BLOG_2022(ml_1m)
+    core = ml_1m.filter(min_rating=4, min_user_items=5, min_item_users=5, iterative=True)
+    assert (core.n_users, core.n_items, len(core)) == (6034, 3125, 574_376)
+    # an item of five users may lose all five rows to the targets, and leaves the catalogue
+    unseen = ~np.isin(core.item_ids, split.item_ids)
+    assert unseen.sum() <= 2 and split.train.n_users == 6034
+    shown_and_hidden = rows(split.test.fold_in) + rows(split.test.targets)
+    assert shown_and_hidden == 574_376 - np.isin(core.item, np.flatnonzero(unseen)).sum()
+
+
+def test_users_are_drawn_as_the_authors_draw_them(ml_1m):
+    """The recipe of the published code, in pandas: permute sorted ids, last are test."""
+    kept = ml_1m.filter(min_rating=4, min_user_items=5)
+    np.random.seed(98765)  # noqa: NPY002 - the authors' generator
+    permuted = kept.user_ids[np.random.permutation(kept.n_users)]  # noqa: NPY002
+    split = vr.protocols.LIANG_2018(ml_1m)
+    assert set(split.test.user_ids) == set(permuted[-750:])
+    assert set(split.validation.user_ids) == set(permuted[-1500:-750])
+    assert set(split.train.user_ids) == set(permuted[:-1500])
+
+
+def raw_sets(split, histories):
+    return [set(split.item_ids[h]) for h in histories]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from(vr.protocols.TARGETS),
+       st.floats(0.1, 0.6))
+def test_strong_generalisation_properties(seed, n_heldout, targets, fraction):
+    log = random_log(seed, share=0.25)
+    split = strong_generalization(log, n_heldout=n_heldout, targets=targets, fraction=fraction, seed=seed)
+    train_users = set(split.train.user_ids)
+    assert len(split.validation.user_ids) == len(split.test.user_ids) == n_heldout
+    for held_out in (split.validation, split.test):
+        assert not train_users & set(held_out.user_ids)
+        raw_user, raw_item = log.user_ids[log.user], log.item_ids[log.item]
+        for user, fold_in, target in zip(held_out.user_ids, held_out.fold_in, held_out.targets):
+            assert not set(fold_in) & set(target)
+            consumed = set(raw_item[raw_user == user]) & set(split.item_ids)
+            assert set(split.item_ids[fold_in]) | set(split.item_ids[target]) == consumed
+            n = len(fold_in) + len(target)
+            if n < 5:
+                expected = 0
+            elif targets == "random":
+                expected = int(fraction * n)
+            else:
+                expected = n - int((1 - fraction) * n)
+            assert len(target) == expected
+        assert np.array_equal(held_out.item_counts, np.bincount(split.train.item))
+        assert held_out.n_train_users == split.train.n_users
+    assert not set(split.validation.user_ids) & set(split.test.user_ids)
+
+
+def test_temporal_targets_are_never_older_than_the_fold_in():
+    log = random_log(5)
+    split = strong_generalization(log, n_heldout=8, targets="temporal", seed=1)
+    time = {(u, i): t for u, i, t in zip(log.user_ids[log.user], log.item_ids[log.item], log.timestamp)}
+    for user, fold_in, target in zip(split.test.user_ids, split.test.fold_in, split.test.targets):
+        times = [time[user, split.item_ids[i]] for i in [*fold_in, *target]]
+        assert times == sorted(times)
+
+
+def test_random_targets_of_seven_items_are_one_and_temporal_two():
+    """int(.2 * 7) = 1, but 7 - int(.8 * 7) = 2: the two published rules round apart."""
+    frame = vr.Interactions.from_frame(
+        pd.DataFrame({"user": np.repeat(range(10), 7), "item": np.tile(range(7), 10)}))
+    for targets, n in (("random", 1), ("temporal", 2)):
+        split = strong_generalization(frame, n_heldout=2, targets=targets)
+        assert [len(t) for t in split.test.targets] == [n, n]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.1, 0.4), st.floats(0.05, 0.4))
+def test_weak_generalisation_properties(seed, fraction, validation):
+    log = random_log(seed)
+    split = weak_generalization(log, fraction=fraction, validation=validation, seed=seed)
+    trained = {(u, i) for u, i in zip(split.train.user_ids[split.train.user],
+                                      split.item_ids[split.train.item])}
+    for u, user in enumerate(log.user_ids):
+        shown, hidden = raw_sets(split, [split.validation.fold_in[u], split.validation.targets[u]])
+        test_shown, test_hidden = raw_sets(split, [split.test.fold_in[u], split.test.targets[u]])
+        assert not shown & hidden and not test_shown & test_hidden and not hidden & test_hidden
+        assert {i for who, i in trained if who == user} == shown
+        assert test_shown == shown | hidden
+        consumed = set(log.item_ids[log.item[log.user == u]])
+        assert shown | hidden | test_hidden == consumed & set(split.item_ids)
+        if set(split.item_ids) >= consumed:
+            assert len(test_hidden) == int(fraction * len(consumed))
+            assert len(hidden) == int(validation * len(consumed))
+
+
+def test_seeds_decide():
+    log = random_log(0)
+    first, same, other = (strong_generalization(log, n_heldout=8, seed=s) for s in (1, 1, 2))
+    assert first.test.user_ids.tolist() == same.test.user_ids.tolist() != other.test.user_ids.tolist()
+    assert all(np.array_equal(a, b) for a, b in zip(first.test.targets, same.test.targets))
+
+
+def test_random_targets_look_random():
+    """Each place in time is a target about a fifth of the time, not only the end."""
+    log = vr.Interactions.from_frame(pd.DataFrame(
+        {"user": np.repeat(range(1000), 10), "item": np.tile(range(10), 1000)}))
+    split = strong_generalization(log, n_heldout=400)
+    share = np.bincount(np.concatenate(split.test.targets), minlength=10) / 400
+    # binomial(400, .2): standard deviation .02; four of them around the mean
+    assert np.all(np.abs(share - 0.2) < 0.08)
+
+
+def test_describe_counts_what_is_there():
+    split = strong_generalization(random_log(0), n_heldout=8)
+    table = split.describe()
+    assert table.loc["train"].tolist() == [split.train.n_users, len(split.train), 0]
+    assert table.loc["test", "targets"] == rows(split.test.targets)
+    assert "unverified copy" in repr(split)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"n_heldout": 0}, "n_heldout=0"),
+    ({"n_heldout": 15}, "30 of 30 users"),
+    ({"n_heldout": 5, "targets": "last"}, "targets='last'"),
+    ({"n_heldout": 5, "fraction": 1.0}, "fraction=1.0"),
+])
+def test_wrong_parameters_of_strong_generalisation(options, message):
+    with pytest.raises(ValueError, match=message):
+        strong_generalization(random_log(0), **options)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"fraction": 0}, "fraction=0"),
+    ({"fraction": 0.5, "validation": 0.5}, "leave nothing to train on"),
+])
+def test_wrong_parameters_of_weak_generalisation(options, message):
+    with pytest.raises(ValueError, match=message):
+        weak_generalization(random_log(0), **options)
+
+
+def test_a_log_that_the_filters_empty_is_refused():
+    log = random_log(0, share=0.05)
+    with pytest.raises(ValueError, match="no interaction is left"):
+        vr.protocols.LIANG_2018(log, n_heldout=2)

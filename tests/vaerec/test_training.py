@@ -1,0 +1,94 @@
+"""fit(): seeds, best weights, early stopping, and the numbers on MovieLens-1M."""
+
+import pandas as pd
+import pytest
+import torch
+
+import vaerec as vr
+from vaerec.elbo import Constant
+
+
+def small(split, **options):
+    return vr.models.MVAE(split.n_items, hidden_dims=(32,), latent_dim=8, **options)
+
+
+def test_a_seed_fixes_the_run_whatever_happened_before(world_split):
+    histories, models = [], []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)
+        models.append(small(world_split))
+        torch.randn(3)
+        history = vr.fit(models[-1], world_split, max_epochs=3, batch_size=100, seed=seed)
+        histories.append(history.drop(columns="seconds"))
+    pd.testing.assert_frame_equal(histories[0], histories[1])
+    assert not histories[0].equals(histories[2])
+    for ours, same in zip(models[0].parameters(), models[1].parameters()):
+        assert torch.equal(ours, same)
+
+
+def test_history_has_a_row_an_epoch_and_beta_climbs(world_split):
+    history = vr.fit(small(world_split), world_split, max_epochs=4, batch_size=100)
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    assert {"loss", "distortion", "rate", "beta", "validation_ndcg@100", "seconds"} <= set(history)
+    assert history["beta"].is_monotonic_increasing and history["beta"].iloc[-1] == pytest.approx(0.2)
+
+
+def test_the_loss_falls(world_split):
+    history = vr.fit(small(world_split, beta=Constant(0.1)), world_split, max_epochs=15, batch_size=50)
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0] - 5
+
+
+def test_the_best_weights_are_loaded_back(world_split):
+    """A large step size ruins the model after its best epoch; the returned one is the best."""
+    model = small(world_split)
+    history = vr.fit(model, world_split, max_epochs=12, batch_size=50, lr=0.05)
+    validation = history["validation_ndcg@100"]
+    assert validation.idxmax() < len(validation) - 1
+    now = vr.evaluate(model, world_split.validation, ks=(100,))["ndcg@100"]
+    assert now == pytest.approx(validation.max(), abs=1e-9)
+
+
+def test_patience_stops_after_epochs_without_progress(world_split):
+    history = vr.fit(small(world_split), world_split, max_epochs=60, batch_size=50, lr=0.05, patience=3)
+    best = history["validation_ndcg@100"].idxmax()
+    assert len(history) == best + 4 < 60
+
+
+def test_closed_form_models_take_the_same_call(world_split):
+    history = vr.fit(vr.models.EASE(world_split.n_items, l2=50), world_split, max_epochs=5, seed=3)
+    assert len(history) == 1 and 0 < history["validation_ndcg@100"][0] < 1
+
+
+def test_another_catalogue_is_refused(world_split):
+    with pytest.raises(ValueError, match="n_items=split.n_items"):
+        vr.fit(vr.models.MVAE(world_split.n_items + 1), world_split)
+
+
+@pytest.mark.parametrize("options", [{"max_epochs": 0}, {"batch_size": 0}, {"lr": -1.0}])
+def test_wrong_parameters(world_split, options):
+    (name, value), = options.items()
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        vr.fit(small(world_split), world_split, **options)
+
+
+def test_fit_is_quiet(world_split, capfd):
+    vr.fit(small(world_split), world_split, max_epochs=1)
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize("protocol, popularity, ease", [("LIANG_2018", 0.2169, 0.4266),
+                                                        ("SACHDEVA_2019", 0.1470, 0.2385)])
+def test_baselines_on_ml_1m(ml_1m, protocol, popularity, ease):
+    split = getattr(vr.protocols, protocol)(ml_1m)
+    for model, expected in ((vr.models.Popularity(split.n_items), popularity),
+                            (vr.models.EASE(split.n_items, l2=1000), ease)):
+        vr.fit(model, split)
+        assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(expected, abs=5e-4)
+
+
+def test_recency_lifts_ease_on_temporal_targets(ml_1m):
+    split = vr.protocols.SACHDEVA_2019(ml_1m)
+    model = vr.models.EASE(split.n_items, l2=2000, recency=0.85)
+    vr.fit(model, split)
+    assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(0.283, abs=1e-3)

@@ -1,0 +1,77 @@
+"""Ragged batches: the items of several users in one flat tensor."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaerec.interactions import Interactions
+
+
+class Bags(NamedTuple):
+    """The items of B users, N in all, one user after another.
+
+    Attributes
+    ----------
+    items : int64 Tensor [N]
+    offsets : int64 Tensor [B + 1]
+        User b owns ``items[offsets[b]:offsets[b + 1]]``.
+    """
+
+    items: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_histories(cls, histories: list[np.ndarray], device: torch.device) -> Bags:
+        """Concatenate B int64 arrays."""
+        offsets = np.cumsum([0, *map(len, histories)])
+        items = np.concatenate([*histories, np.empty(0, np.int64)])
+        return cls(torch.from_numpy(items).to(device), torch.from_numpy(offsets).to(device))
+
+    @property
+    def n_users(self) -> int:
+        """B."""
+        return len(self.offsets) - 1
+
+    def lengths(self) -> Tensor:
+        """Items per user, [B]."""
+        return self.offsets.diff()
+
+    def user(self) -> Tensor:
+        """The user, 0 to B - 1, of each item, [N]."""
+        rows = torch.arange(self.n_users, device=self.offsets.device)
+        return rows.repeat_interleave(self.lengths(), output_size=len(self.items))
+
+    def select(self, users: Tensor) -> Bags:
+        """The bags of some users, in the order given: gathers N' items, copies nothing else."""
+        lengths = self.lengths()[users]
+        offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+        shift = self.offsets[users] - offsets[:-1]
+        place = torch.arange(int(offsets[-1]), device=self.items.device)
+        return Bags(self.items[place + shift.repeat_interleave(lengths)], offsets)
+
+    def to(self, device: torch.device) -> Bags:
+        """The same bags on another device."""
+        return Bags(self.items.to(device), self.offsets.to(device))
+
+
+class UserBatches(torch.utils.data.IterableDataset):
+    """Each epoch, all users once, in an order that is a function of (seed, epoch)."""
+
+    def __init__(self, train: Interactions, batch_size: int, seed: int):
+        csr = train.to_csr()
+        self.bags = Bags(torch.from_numpy(csr.indices.astype(np.int64)),
+                         torch.from_numpy(csr.indptr.astype(np.int64)))
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return -(-self.bags.n_users // self.batch_size)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        order = torch.randperm(self.bags.n_users, generator=generator)
+        for users in order.split(self.batch_size):
+            yield self.bags.select(users)

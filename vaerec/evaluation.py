@@ -1,0 +1,282 @@
+"""Ranking metrics: per user, for the whole set of lists, with intervals where they are valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vaerec.models.base import TopNRecommender, mask_seen
+from vaerec.protocols import HeldOut
+
+N_RESAMPLES = 1000
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    per_user : DataFrame
+        One row per scored user (index: raw id), one column per per-user metric such as
+        ``ndcg@100``.
+    lists : dict
+        Metrics of all the lists together: coverage, Gini, overlap.
+    alarms : tuple of str
+        Signs that the model has collapsed to one list; empty for a personal model.
+    """
+
+    per_user: pd.DataFrame
+    lists: dict[str, float]
+    alarms: tuple[str, ...] = ()
+
+    def summary(self) -> pd.DataFrame:
+        """Frame indexed by metric: mean, low, high (95 % bootstrap interval over users).
+
+        Metrics of the lists together have no interval: resampling users repeats lists, which
+        biases coverage downward. Repeat the training over seeds for theirs.
+        """
+        rows = {name: (mean, *self._intervals[name]) for name, mean in self.per_user.mean().items()}
+        rows |= {name: (value, np.nan, np.nan) for name, value in self.lists.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"]
+                                      ).rename_axis("metric")
+
+    def __getitem__(self, metric: str) -> float:
+        """The mean of one metric: ``report["ndcg@100"]``."""
+        if metric in self.lists:
+            return self.lists[metric]
+        return float(_column(self, metric).mean())
+
+    @cached_property
+    def _intervals(self) -> dict[str, tuple[float, float]]:
+        means = _bootstrap_means(self.per_user.to_numpy())
+        low, high = np.percentile(means, [2.5, 97.5], axis=0)
+        return dict(zip(self.per_user.columns, zip(low, high)))
+
+
+class Comparison(NamedTuple):
+    """Mean difference between two models on the same users, with its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+    n_users: int
+
+
+def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10, 100),
+             batch_size: int = 500) -> Report:
+    """Rank the whole catalogue for each held-out user and score the lists.
+
+    Seen items are masked. The formulas, with n targets and hits rel_r at rank r:
+
+    - ``ndcg@k``: sum_{r<=k} rel_r / log2(r + 1), over its best value, sum_{r<=min(k,n)} 1 / log2(r + 1)
+    - ``recall@k``: hits / min(k, n), as Liang et al. 2018; ``recall_all@k``: hits / n
+    - ``precision@k``: hits / k
+    - ``novelty@k``: mean over the list of -log2(training users of the item / training users)
+    - ``coverage@k``: distinct items recommended to anyone / catalogue
+    - ``gini@k``: inequality of the recommendation counts over the whole catalogue, 0 = even
+    - ``gini_d@k``: MetaRec's variant over recommended items only, where a constant list scores 1
+    - ``overlap@k``: mean share of items that two users' lists have in common
+
+    Parameters
+    ----------
+    model : TopNRecommender
+    held_out : HeldOut
+        U users; those without targets are not scored.
+    ks : sequence of int
+        Lengths of the lists.
+    batch_size : int
+        Users scored at once: memory grows with it, not with U.
+
+    Raises
+    ------
+    ValueError
+        A k outside [1, n_items], no user with targets, or a score that is not a number.
+    """
+    ks = sorted(set(ks))
+    if not ks or ks[0] < 1 or ks[-1] > model.n_items:
+        raise ValueError(f"ks={tuple(ks)}: list lengths must lie in [1, {model.n_items}], the catalogue")
+    scored = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
+    if len(scored) == 0:
+        raise ValueError("no held-out user has a target: nothing to score")
+    counts = _ListCounts(ks, model.n_items)
+    information = -np.log2(held_out.item_counts / held_out.n_train_users)
+    information = torch.from_numpy(information)
+    frames = []
+    for start in range(0, len(scored), batch_size):
+        users = scored[start:start + batch_size]
+        histories, targets = ([part[u] for u in users] for part in (held_out.fold_in, held_out.targets))
+        raw_ids = held_out.user_ids[users]
+        scores = model.scores(histories, raw_ids if model.needs_users else None)
+        _refuse_non_finite(scores, raw_ids, model)
+        top = mask_seen(scores, histories).topk(ks[-1], dim=1)  # values, indices [B, K]
+        shown = top.values > -torch.inf  # [B, K]: False where a user has seen nearly everything
+        hits = _hits(top.indices, targets, model.n_items) & shown
+        counts.add(top.indices, shown, scores)
+        # From here on everything is B × K and in float64, which not every accelerator has.
+        hits, shown, lists = hits.cpu(), shown.cpu(), top.indices.cpu()
+        columns = _per_user(hits, shown, information[lists], targets, ks)
+        frames.append(pd.DataFrame(columns, index=pd.Index(raw_ids, name="user")))
+    return Report(pd.concat(frames), counts.metrics(), counts.alarms())
+
+
+def compare(report: Report, other: Report, metric: str) -> Comparison:
+    """Paired difference ``report - other`` in a per-user metric, with a 95 % bootstrap interval.
+
+    Raises
+    ------
+    ValueError
+        The reports are about different users, or the metric is not a per-user one.
+    """
+    ours, theirs = _column(report, metric), _column(other, metric)
+    if not ours.index.equals(theirs.index):
+        raise ValueError("the reports are about different users: evaluate both on the same split")
+    difference = (ours - theirs).to_numpy()
+    low, high = np.percentile(_bootstrap_means(difference[:, None]), [2.5, 97.5])
+    return Comparison(float(difference.mean()), float(low), float(high), len(difference))
+
+
+def _column(report: Report, metric: str) -> pd.Series:
+    if metric not in report.per_user:
+        raise ValueError(f"no per-user metric {metric!r}: expected one of {list(report.per_user)}")
+    return report.per_user[metric]
+
+
+def _bootstrap_means(values: np.ndarray) -> np.ndarray:
+    """Means of resampled users: [U, M] -> [N_RESAMPLES, M]."""
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    n = len(values)
+    counts = (np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(N_RESAMPLES))
+    return np.stack([count @ values for count in counts]) / n
+
+
+def _refuse_non_finite(scores: Tensor, raw_ids: np.ndarray, model: TopNRecommender) -> None:
+    bad = ~torch.isfinite(scores).all(dim=1)
+    if bad.any():
+        user = raw_ids[int(bad.int().argmax())]
+        raise ValueError(f"{type(model).__name__} gives user {user} a score that is not finite: "
+                         "the training has diverged, or the model is not fitted")
+
+
+def _hits(lists: Tensor, targets: list[np.ndarray], n_items: int) -> Tensor:
+    """Is the item at each rank a target? [B, K] -> bool [B, K]."""
+    rows = np.repeat(np.arange(len(targets)), [len(t) for t in targets])
+    is_target = torch.zeros(len(targets), n_items, dtype=torch.bool, device=lists.device)
+    is_target[torch.from_numpy(rows), torch.from_numpy(np.concatenate(targets))] = True
+    return is_target.gather(1, lists)
+
+
+def _per_user(hits: Tensor, shown: Tensor, information: Tensor, targets: list[np.ndarray],
+              ks: list[int]) -> dict[str, np.ndarray]:
+    """Per-user metrics, each [B], from hits, shown and -log2 popularity, each [B, K]."""
+    n = torch.tensor([len(t) for t in targets])  # [B]
+    discount = 1 / torch.arange(2, ks[-1] + 2, dtype=torch.float64).log2()  # [K]
+    gain, ideal = (hits * discount).cumsum(dim=1), discount.cumsum(dim=0)
+    found = hits.cumsum(dim=1).double()
+    surprise = (information * shown).cumsum(dim=1)
+    length = shown.cumsum(dim=1).clamp(min=1)
+    columns = {}
+    for k in ks:
+        best = n.clamp(max=k)
+        columns |= {
+            f"ndcg@{k}": gain[:, k - 1] / ideal[best - 1],
+            f"recall@{k}": found[:, k - 1] / best,
+            f"recall_all@{k}": found[:, k - 1] / n,
+            f"precision@{k}": found[:, k - 1] / k,
+            f"novelty@{k}": surprise[:, k - 1] / length[:, k - 1],
+        }
+    return {name: column.numpy() for name, column in columns.items()}
+
+
+@dataclass
+class _ListCounts:
+    """How often each item is recommended: all that list metrics need, so users can be streamed."""
+
+    ks: list[int]
+    n_items: int
+    masked: dict[int, Tensor] = field(default_factory=dict)  # k -> counts [I]
+    unmasked: Tensor | float = 0.0  # counts [I] at alarm_k
+    n_users: int = 0
+
+    @property
+    def alarm_k(self) -> int | None:
+        """The longest list that does not hold half the catalogue: beyond, all lists are alike."""
+        return max((k for k in self.ks if 2 * k <= self.n_items), default=None)
+
+    def add(self, lists: Tensor, shown: Tensor, scores: Tensor) -> None:
+        """Count masked lists [B, K], and unmasked ones from the scores [B, I]."""
+        self.n_users += len(lists)
+        for k in self.ks:
+            recommended = lists[:, :k][shown[:, :k]]
+            self.masked[k] = self.masked.get(k, 0) + recommended.bincount(minlength=self.n_items)
+        if self.alarm_k:
+            # Masking differs from user to user, so it hides that all lists are one.
+            unmasked = scores.topk(self.alarm_k, dim=1).indices.flatten()
+            self.unmasked = self.unmasked + unmasked.bincount(minlength=self.n_items)
+
+    def metrics(self) -> dict[str, float]:
+        """coverage, gini, gini_d and overlap at each k."""
+        metrics = {}
+        for k in self.ks:
+            counts = self.masked[k].double().cpu().numpy()
+            metrics |= {
+                f"coverage@{k}": float((counts > 0).mean()),
+                f"gini@{k}": gini(counts),
+                f"gini_d@{k}": gini_d(counts),
+                f"overlap@{k}": overlap(counts, self.n_users),
+            }
+        return metrics
+
+    def alarms(self) -> tuple[str, ...]:
+        """Messages of the collapse alarm."""
+        k = self.alarm_k
+        if k is None or self.n_users < 2:
+            return ()
+        counts = self.unmasked.double().cpu().numpy()
+        distinct, shared = int((counts > 0).sum()), overlap(counts, self.n_users)
+        alarms = []
+        if distinct <= 1.5 * k:
+            alarms.append(f"{self.n_users} users get {distinct} distinct items in unmasked lists of {k}")
+        if shared > 0.9:
+            alarms.append(f"two users share {shared:.0%} of their unmasked lists of {k}")
+        return tuple(alarms)
+
+
+def gini(counts: np.ndarray) -> float:
+    """Inequality of non-negative counts [I]: 0 if all are equal, 1 - 1/I if one has everything.
+
+    sum_i (2 i - I - 1) c_(i) / (I sum c), counts ascending, i from 1.
+    """
+    ascending = np.sort(counts)
+    n = len(ascending)
+    return float(((2 * np.arange(1, n + 1) - n - 1) @ ascending) / (n * ascending.sum()))
+
+
+def gini_d(counts: np.ndarray) -> float:
+    """MetaRec's "Gini diversity" of counts [I]: 1 for equal counts, over non-zero counts only.
+
+    2 sum_i (n + 1 - i) / (n + 1) c_(i) / sum c. Since items that nobody gets do not count, a
+    model that gives everyone the same list scores 1, the best value: not a measure to steer by.
+    """
+    ascending = np.sort(counts[counts > 0])
+    n = len(ascending)
+    return float(2 * ((n + 1 - np.arange(1, n + 1)) / (n + 1)) @ ascending / ascending.sum())
+
+
+def overlap(counts: np.ndarray, n_users: int) -> float:
+    """Mean share of common items over all pairs of users, from how many lists hold each item.
+
+    An item in c lists is common to c (c - 1) / 2 pairs, so no pair is ever compared. Lists are
+    taken to be equally long; NaN for one user.
+    """
+    if n_users < 2:
+        return float("nan")
+    return float((counts * (counts - 1)).sum() / ((n_users - 1) * counts.sum()))

@@ -1,0 +1,205 @@
+"""Interactions: who consumed what, and when, in one immutable store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """A log of interactions with dense ids. Arrays are read-only; N is the number of rows.
+
+    A user consumes an item at most once: `from_frame` refuses duplicates, since a repeated
+    item could otherwise be both fold-in and target.
+
+    Attributes
+    ----------
+    user, item : int64 array [N]
+        Dense ids, ``0 <= user < n_users`` and ``0 <= item < n_items``; rows in file order.
+    rating : float32 array [N]
+        Stars. Data without ratings gets 5.0, so that rating filters keep it.
+    timestamp : int64 array [N]
+        Any unit; only the order within a user is used.
+    user_ids : array [n_users]
+        Dense id -> raw id, ascending.
+    items : DataFrame, n_items rows
+        Columns ``item`` (raw id, ascending), ``title``, ``genres`` (``"Comedy|Noir"``).
+    official : bool
+        Unpacked from an archive whose checksum held; anything else is an "unverified copy".
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    rating: np.ndarray
+    timestamp: np.ndarray
+    user_ids: np.ndarray
+    items: pd.DataFrame
+    official: bool = False
+
+    def __post_init__(self):
+        for name, dtype in (("user", np.int64), ("item", np.int64),
+                            ("rating", np.float32), ("timestamp", np.int64)):
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        lengths = {len(a) for a in (self.user, self.item, self.rating, self.timestamp)}
+        if len(lengths) != 1:
+            raise ValueError(f"user, item, rating and timestamp differ in length: {lengths}")
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, items: pd.DataFrame | None = None,
+                   official: bool = False) -> Interactions:
+        """Build from a frame with columns user, item and, if known, rating and timestamp.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Raw ids of any sortable type. Without ``rating`` every row gets 5.0; without
+            ``timestamp`` the file order is the time order.
+        items : DataFrame, optional
+            Columns ``item`` (raw id), ``title``, ``genres``; items without a row get their raw
+            id as title.
+
+        Raises
+        ------
+        ValueError
+            A column is missing, the frame is empty, an id is missing or a (user, item) pair
+            occurs twice.
+        """
+        missing = {"user", "item"} - set(frame.columns)
+        if missing:
+            raise ValueError(f"no column {sorted(missing)}; the frame has {list(frame.columns)}")
+        if frame.empty:
+            raise ValueError("the log is empty: no interactions to learn from")
+        blank = frame[["user", "item"]].isna().any(axis=1).to_numpy()
+        if blank.any():
+            raise ValueError(f"row {blank.argmax()} has no user or item id")
+        user_ids, user = np.unique(frame["user"].to_numpy(), return_inverse=True)
+        item_ids, item = np.unique(frame["item"].to_numpy(), return_inverse=True)
+        _refuse_duplicates(user, item, user_ids, item_ids)
+        n = len(frame)
+        return cls(
+            user=user, item=item,
+            rating=frame["rating"].to_numpy() if "rating" in frame else np.full(n, 5.0),
+            timestamp=frame["timestamp"].to_numpy() if "timestamp" in frame else np.arange(n),
+            user_ids=user_ids, items=_describe_items(item_ids, items), official=official,
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __repr__(self) -> str:
+        return (f"{type(self).__name__}({self.n_users:,} users × {self.n_items:,} items, "
+                f"{len(self):,} interactions, {self.origin})")
+
+    @property
+    def origin(self) -> str:
+        """How far the data can be trusted to be the published one; results print it."""
+        return "official copy" if self.official else "unverified copy"
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items in the catalogue."""
+        return len(self.items)
+
+    @property
+    def item_ids(self) -> np.ndarray:
+        """Dense id -> raw id, [n_items]."""
+        return self.items["item"].to_numpy()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content (rows and raw ids): equal data, equal fingerprint."""
+        digest = hashlib.sha256()
+        for array in (self.user, self.item, self.rating, self.timestamp):
+            digest.update(array.tobytes())
+        for ids in (self.user_ids, self.item_ids):
+            digest.update("\n".join(map(str, ids)).encode())
+        return digest.hexdigest()
+
+    def select(self, rows: np.ndarray) -> Interactions:
+        """Keep the rows of a boolean mask [N]; users and items left without rows disappear."""
+        user_kept, user = np.unique(self.user[rows], return_inverse=True)
+        item_kept, item = np.unique(self.item[rows], return_inverse=True)
+        return replace(
+            self, user=user, item=item, rating=self.rating[rows], timestamp=self.timestamp[rows],
+            user_ids=self.user_ids[user_kept],
+            items=self.items.iloc[item_kept].reset_index(drop=True),
+        )
+
+    def filter(self, *, min_rating: float | None = None, min_user_items: int = 0,
+               min_item_users: int = 0, iterative: bool = False) -> Interactions:
+        """Keep ratings ``>= min_rating``, then items with enough users, then users with enough items.
+
+        Parameters
+        ----------
+        iterative : bool
+            Repeat the two count filters until both hold at once (the "k-core"). Without it each
+            runs once, as in Liang et al. 2018, and dropping users may leave rarer items behind.
+
+        Raises
+        ------
+        ValueError
+            Nothing is left.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if min_rating is not None:
+            keep &= self.rating >= min_rating
+        while True:
+            before = keep.sum()
+            keep &= np.bincount(self.item[keep], minlength=self.n_items)[self.item] >= min_item_users
+            keep &= np.bincount(self.user[keep], minlength=self.n_users)[self.user] >= min_user_items
+            if not iterative or keep.sum() == before:
+                break
+        if not keep.any():
+            raise ValueError(
+                f"no interaction is left of {len(self):,} after min_rating={min_rating}, "
+                f"min_user_items={min_user_items}, min_item_users={min_item_users}: loosen a filter"
+            )
+        return self.select(keep)
+
+    def to_csr(self) -> sp.csr_matrix:
+        """1.0 where a user consumed an item: float32, [n_users, n_items]."""
+        ones = np.ones(len(self), dtype=np.float32)
+        return sp.csr_matrix((ones, (self.user, self.item)), shape=(self.n_users, self.n_items))
+
+    def sequences(self) -> list[np.ndarray]:
+        """Each user's items, oldest first: int64 arrays; equal times stay in file order."""
+        order = np.lexsort((self.timestamp, self.user))  # mergesort: stable
+        ends = np.cumsum(np.bincount(self.user, minlength=self.n_users))
+        return np.split(self.item[order], ends[:-1])
+
+
+def _refuse_duplicates(user, item, user_ids, item_ids):
+    pair = user.astype(np.int64) * len(item_ids) + item
+    _, first = np.unique(pair, return_index=True)
+    if len(first) == len(pair):
+        return
+    row = np.setdiff1d(np.arange(len(pair)), first)[0]
+    raise ValueError(
+        f"row {row} repeats user {user_ids[user[row]]} with item {item_ids[item[row]]}: "
+        "keep one interaction per user and item"
+    )
+
+
+def _describe_items(item_ids: np.ndarray, items: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per raw id, in their order; unknown titles are the raw id."""
+    known = pd.DataFrame(columns=["item", "title", "genres"]) if items is None else items
+    known = known.drop_duplicates("item").set_index("item")
+    titles, genres = (known[c].reindex(item_ids) for c in ("title", "genres"))
+    return pd.DataFrame({
+        "item": item_ids,
+        "title": titles.where(titles.notna(), pd.Series(item_ids, index=item_ids).astype(str)).to_numpy(),
+        "genres": genres.fillna("").to_numpy(),
+    })

@@ -1,0 +1,30 @@
+"""Likelihoods of a history given the decoder's logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaerec.batches import Bags
+
+
+def multinomial_log_likelihood(logits: Tensor, bags: Bags) -> Tensor:
+    r"""Log-likelihood of each user's items under one softmax over the catalogue, [B].
+
+    .. math:: \log p(x \mid z) = \sum_{i \in x} f_i - |x| \log \sum_j e^{f_j}
+
+    (Liang et al. 2018, eq. 2.) The multinomial coefficient is left out: it does not depend on the
+    parameters, and without it this is the likelihood of the ordered list. The target is never
+    written as a dense row: only the logits of the user's items are gathered.
+
+    Parameters
+    ----------
+    logits : Tensor [B, I]
+        Unnormalised log-probabilities f.
+    bags : Bags
+        The items of the B users.
+    """
+    user = bags.user()  # [N]
+    gathered = logits[user, bags.items]  # [N]
+    chosen = torch.zeros_like(logits[:, 0]).index_add(0, user, gathered)  # [B]
+    return chosen - bags.lengths() * logits.logsumexp(dim=1)

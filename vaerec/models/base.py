@@ -1,0 +1,155 @@
+"""What every recommender here can do: score, mask, recommend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vaerec.protocols import Split
+
+Histories = Sequence[np.ndarray]
+"""B int64 arrays of dense item ids, oldest first."""
+
+
+class TopNRecommender(nn.Module):
+    """Ranks the catalogue for a user who is known by a history alone.
+
+    A subclass writes `score_batch`. Models that learn by gradients also write `reset_parameters`
+    and `loss`; the others write `fit_closed_form`.
+
+    Parameters
+    ----------
+    n_items : int
+        Size of the catalogue, I.
+    """
+
+    needs_users = False  # only the Oracle must know who asks
+
+    def __init__(self, n_items: int):
+        super().__init__()
+        if n_items < 1:
+            raise ValueError(f"n_items={n_items}: a catalogue has at least one item")
+        self.n_items = n_items
+        # log of the training counts: the answer for an empty history
+        self.register_buffer("log_popularity", torch.zeros(n_items))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.log_popularity.device
+
+    def remember_popularity(self, split: Split) -> None:
+        """Keep the training counts of ``split``: an empty history is answered with them."""
+        if split.n_items != self.n_items:
+            raise ValueError(f"the model has n_items={self.n_items}, the split {split.n_items}: "
+                             "make the model with n_items=split.n_items")
+        counts = torch.from_numpy(split.test.item_counts)
+        self.log_popularity.copy_(counts.to(self.log_popularity.dtype).log())
+
+    def fit_closed_form(self, split: Split) -> None:
+        """Learn from ``split.train`` without gradients."""
+        raise NotImplementedError(f"{type(self).__name__} learns by gradients")
+
+    def score_batch(self, histories: Histories, users: Sequence | None = None) -> Tensor:
+        """Raw scores [B, I] of valid histories. What a subclass writes."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def scores(self, histories: Histories, users: Sequence | None = None) -> Tensor:
+        """Score the whole catalogue for each user, higher is better, seen items included.
+
+        Parameters
+        ----------
+        histories : list of B int64 arrays
+            Dense items, oldest first. An empty one gets popularity.
+        users : sequence of B raw user ids, optional
+            Asked for by the `Oracle` alone.
+
+        Returns
+        -------
+        Tensor [B, n_items]
+
+        Raises
+        ------
+        ValueError
+            An item outside [0, n_items), or ``users`` missing where it is needed.
+        """
+        histories = [np.asarray(history, dtype=np.int64) for history in histories]
+        self._check(histories, users)
+        self.eval()
+        scores = self.score_batch(histories, users)
+        empty = torch.tensor([len(history) == 0 for history in histories], device=scores.device)
+        if empty.any() and not self.needs_users:
+            scores[empty] = self.log_popularity.to(scores.dtype)
+        return scores
+
+    def recommend(self, histories: Sequence[Sequence], k: int = 10, *, item_ids: np.ndarray,
+                  on_unknown: str = "raise", users: Sequence | None = None) -> pd.DataFrame:
+        """The k best unseen items for each history of raw ids.
+
+        Parameters
+        ----------
+        histories : list of B lists
+            Raw item ids, oldest first.
+        item_ids : array [n_items]
+            Dense -> raw id: ``split.item_ids``.
+        on_unknown : {"raise", "skip"}
+            What to do with a raw id that is not in ``item_ids``.
+
+        Returns
+        -------
+        DataFrame
+            One row per recommendation: user (the place in ``histories``), rank from 1, item
+            (raw id), score. A user who has seen nearly everything gets fewer than k rows.
+
+        Raises
+        ------
+        ValueError
+            Unknown id, or k larger than the catalogue.
+        """
+        if not 1 <= k <= self.n_items:
+            raise ValueError(f"k={k}: the catalogue has {self.n_items} items")
+        dense = [_to_dense(history, item_ids, on_unknown) for history in histories]
+        best = mask_seen(self.scores(dense, users), dense).topk(k, dim=1)  # values, indices [B, k]
+        frame = pd.DataFrame({
+            "user": np.repeat(np.arange(len(dense)), k),
+            "rank": np.tile(np.arange(1, k + 1), len(dense)),
+            "item": np.asarray(item_ids)[best.indices.cpu().numpy().ravel()],
+            "score": best.values.cpu().numpy().ravel(),
+        })
+        return frame[frame["score"] > -np.inf].reset_index(drop=True)
+
+    def _check(self, histories: list[np.ndarray], users: Sequence | None) -> None:
+        if self.needs_users and (users is None or len(users) != len(histories)):
+            raise ValueError(f"{type(self).__name__} needs users=, one raw user id per history")
+        flat = np.concatenate([*histories, np.empty(0, np.int64)])
+        outside = (flat < 0) | (flat >= self.n_items)
+        if outside.any():
+            raise ValueError(f"item {flat[outside.argmax()]} is not in [0, {self.n_items}): histories "
+                             "hold the dense ids of the split that the model was made for")
+
+
+def mask_seen(scores: Tensor, histories: Histories) -> Tensor:
+    """Scores [B, I] with -inf where the user has consumed the item already.
+
+    The one place where seen items are masked, for `recommend` and for `evaluate`.
+    """
+    rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+    columns = np.concatenate([*histories, np.empty(0, np.int64)])
+    masked = scores.clone()
+    masked[torch.from_numpy(rows), torch.from_numpy(columns)] = -torch.inf
+    return masked
+
+
+def _to_dense(history: Sequence, item_ids: np.ndarray, on_unknown: str) -> np.ndarray:
+    if on_unknown not in ("raise", "skip"):
+        raise ValueError(f"on_unknown={on_unknown!r}: expected 'raise' or 'skip'")
+    dense = pd.Index(item_ids).get_indexer(list(history)).astype(np.int64)
+    if on_unknown == "raise" and (dense < 0).any():
+        raise ValueError(f"item {list(history)[int((dense < 0).argmax())]} is not in the catalogue; "
+                         "on_unknown='skip' ignores such items")
+    return dense[dense >= 0]

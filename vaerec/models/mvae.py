@@ -1,0 +1,111 @@
+"""MVAE, also Mult-VAE: a VAE over a user's bag of items (Liang et al. 2018)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vaerec.batches import Bags
+from vaerec.elbo import LinearToCap, Schedule, gaussian_kl, reparameterize
+from vaerec.likelihoods import multinomial_log_likelihood
+from vaerec.models.base import Histories, TopNRecommender
+
+
+class MVAE(TopNRecommender):
+    """Encode a history into a Gaussian over taste, decode a taste into a softmax over items.
+
+    The encoder is I -> hidden_dims -> (mu, logvar), the decoder mirrors it, both with tanh
+    (Liang et al. 2018, §2). Training maximises the ELBO with its KL term weighted by ``beta``.
+
+    Parameters
+    ----------
+    n_items : int
+        Size of the catalogue, I.
+    hidden_dims : sequence of int
+        Width of each hidden layer of the encoder, H; the decoder runs through them backwards.
+    latent_dim : int
+        Size of the taste vector z, L.
+    dropout : float
+        Share of a history's items hidden from the encoder in training.
+    beta : Schedule
+        Weight of the KL term as a function of the fraction of training done.
+
+    Raises
+    ------
+    ValueError
+        A size is not positive or ``dropout`` is outside [0, 1).
+    """
+
+    def __init__(self, n_items: int, hidden_dims: Sequence[int] = (600,), latent_dim: int = 200,
+                 dropout: float = 0.5, beta: Schedule = LinearToCap(0.2)):
+        super().__init__(n_items)
+        if not hidden_dims or min(hidden_dims) < 1 or latent_dim < 1:
+            raise ValueError(f"hidden_dims={tuple(hidden_dims)}, latent_dim={latent_dim}: expected "
+                             "at least one hidden layer, and positive sizes")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
+        self.dropout, self.beta = dropout, beta
+        first, *rest = hidden_dims
+        # The first layer as one row per item: it reads the history's items, not a dense row of I.
+        self.item_weight = nn.Parameter(torch.empty(n_items, first))
+        self.item_bias = nn.Parameter(torch.empty(first))
+        self.encoder = nn.Sequential(nn.Tanh(), *_mlp([first, *rest, 2 * latent_dim]))
+        self.decoder = _mlp([latent_dim, *reversed(hidden_dims), n_items])
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier weights and truncated normal biases of scale .001, as in the authors' code."""
+        nn.init.xavier_uniform_(self.item_weight)
+        nn.init.trunc_normal_(self.item_bias, std=0.001, a=-0.002, b=0.002)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.trunc_normal_(module.bias, std=0.001, a=-0.002, b=0.002)
+
+    def encode(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x), each [B, L]."""
+        # Each history, as a 0/1 vector of N ones, is scaled to length 1: every entry is N ** -.5.
+        weight = bags.lengths().to(self.item_weight.dtype).rsqrt()[bags.user()]  # [N]
+        weight = nn.functional.dropout(weight, self.dropout, self.training)
+        hidden = nn.functional.embedding_bag(  # [B, H]
+            bags.items, self.item_weight, bags.offsets, mode="sum",
+            per_sample_weights=weight, include_last_offset=True)
+        return self.encoder(hidden + self.item_bias).chunk(2, dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits over the catalogue, [B, L] -> [B, I]."""
+        return self.decoder(z)
+
+    def loss(self, bags: Bags, progress: float) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """Negative ELBO with weight beta on the KL, in nats a user, mean over users.
+
+        Parameters
+        ----------
+        bags : Bags
+            The items of B users: input and target at once.
+        progress : float
+            Fraction of training done, for the beta schedule.
+        """
+        mu, logvar = self.encode(bags)
+        logits = self.decode(reparameterize(mu, logvar))
+        distortion = -multinomial_log_likelihood(logits, bags).mean()
+        rate = gaussian_kl(mu, logvar).mean()
+        beta = self.beta(progress)
+        parts = {"distortion": distortion.detach(), "rate": rate.detach(), "beta": beta}
+        return distortion + beta * rate, parts
+
+    def score_batch(self, histories: Histories, users=None) -> Tensor:
+        """Logits at the posterior mean, [B, I]."""
+        mu, _ = self.encode(Bags.from_histories(histories, self.device))
+        return self.decode(mu)
+
+
+def _mlp(sizes: list[int]) -> nn.Sequential:
+    """linear, tanh, linear, ...: no tanh after the last."""
+    layers: list[nn.Module] = []
+    for size_in, size_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(size_in, size_out), nn.Tanh()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,63 @@
+"""One look for every figure of the book."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+
+# Okabe & Ito's palette: told apart by colour-blind readers too. Yellow is left out: too pale.
+COLORS = {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#CC79A7",
+          "sky": "#56B4E9", "amber": "#E69F00", "black": "#000000"}
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults: large type, an opaque white ground (for the dark mode of the
+    book), and lines that differ by dash and marker as well as colour.
+    """
+    colors = list(COLORS.values())[:6]
+    mpl.rcParams.update({
+        "axes.prop_cycle": (cycler(color=colors)
+                            + cycler(linestyle=["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))])
+                            + cycler(marker=["o", "s", "^", "D", "v", "P"])),
+        "figure.figsize": (8, 4.5), "figure.dpi": 100, "figure.facecolor": "white",
+        "figure.constrained_layout.use": True,
+        "font.size": 13, "axes.titlesize": 15, "axes.titlelocation": "left",
+        "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "axes.axisbelow": True, "grid.color": "#dddddd",
+        "lines.linewidth": 2, "lines.markersize": 6, "legend.frameon": False,
+    })
+
+
+def label_line(ax: Axes, text: str, line=None) -> None:
+    """Write ``text`` at the right end of a line (the newest by default), in its colour."""
+    line = ax.lines[-1] if line is None else line
+    x, y = line.get_data()
+    last = np.flatnonzero(np.isfinite(np.asarray(y, dtype=float)))[-1]
+    ax.annotate(text, (x[last], y[last]), xytext=(8, 0), textcoords="offset points",
+                va="center", color=line.get_color(), annotation_clip=False)
+
+
+def interval_bars(ax: Axes, summary, labels: list[str] | None = None) -> None:
+    """Dots with horizontal 95 % intervals, one row a model, the value written beside each.
+
+    Parameters
+    ----------
+    ax : Axes
+    summary : DataFrame
+        Columns mean, low, high; one row a model. NaN intervals are left out.
+    labels : list of str, optional
+        Names of the rows; the index by default.
+    """
+    labels = list(summary.index) if labels is None else labels
+    rows = np.arange(len(summary))[::-1]
+    error = np.nan_to_num([summary["mean"] - summary["low"], summary["high"] - summary["mean"]])
+    ax.errorbar(summary["mean"], rows, xerr=error, fmt="o", color=COLORS["blue"], capsize=4,
+                linestyle="none")
+    for row, mean, extra in zip(rows, summary["mean"], error[1], strict=True):
+        ax.annotate(f"{mean:.3f}", (mean + extra, row), xytext=(8, 0), textcoords="offset points",
+                    va="center")
+    ax.set_yticks(rows, labels)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.margins(x=0.15)
