@@ -54,7 +54,7 @@ def parameters_of(notebook: nbformat.NotebookNode) -> dict:
     for line in ast.parse(tagged[0].source).body:
         try:
             (name,) = line.targets
-            values[name.id] = _as_yaml(ast.literal_eval(line.value))
+            values[name.id] = plain(ast.literal_eval(line.value))
         except (AttributeError, ValueError) as error:
             raise ValueError(
                 f"the parameters cell holds more than `name = value`: {ast.unparse(line)!r}"
@@ -62,9 +62,11 @@ def parameters_of(notebook: nbformat.NotebookNode) -> dict:
     return values
 
 
-def _as_yaml(value):
-    """YAML has no tuples: a tuple in the cell equals a list in the file."""
-    return [_as_yaml(v) for v in value] if isinstance(value, list | tuple) else value
+def plain(value):
+    """Turn tuples into lists, at any depth: YAML has no tuples."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -37,17 +36,17 @@ def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1)
 
 
-Schedule = Callable[[float], float]
-"""beta as a function of the fraction of training that is done, 0 to 1."""
-
-
 @dataclass(frozen=True)
 class Constant:
     """The same beta from the first step to the last."""
 
     beta: float
 
+    def __post_init__(self):
+        _check_weight("beta", self.beta)
+
     def __call__(self, progress: float) -> float:
+        """Beta at this fraction of training."""
         return self.beta
 
 
@@ -63,10 +62,32 @@ class LinearToCap:
     fraction: float = 0.5
 
     def __post_init__(self):
-        if self.cap < 0:
-            raise ValueError(f"cap={self.cap}: beta weighs a KL and cannot be negative")
+        _check_weight("cap", self.cap)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction}: expected a part of training, 0 to 1")
 
     def __call__(self, progress: float) -> float:
+        """Beta at this fraction of training."""
         return self.cap * min(1.0, progress / self.fraction)
+
+
+Schedule = Constant | LinearToCap
+"""beta as a function of the fraction of training that is done, 0 to 1."""
+
+SCHEDULES = {schedule.__name__: schedule for schedule in (Constant, LinearToCap)}
+
+
+def schedule_to_dict(schedule: Schedule) -> dict:
+    """A schedule as JSON can hold it: its name and its parameters."""
+    return {"name": type(schedule).__name__, **asdict(schedule)}
+
+
+def schedule_from_dict(values: dict) -> Schedule:
+    """The inverse of `schedule_to_dict`."""
+    parameters = dict(values)
+    return SCHEDULES[parameters.pop("name")](**parameters)
+
+
+def _check_weight(name: str, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name}={value}: beta weighs a KL; expected a number of at least 0")

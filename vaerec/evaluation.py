@@ -59,7 +59,7 @@ class Report:
     def _intervals(self) -> dict[str, tuple[float, float]]:
         means = _bootstrap_means(self.per_user.to_numpy())
         low, high = np.percentile(means, [2.5, 97.5], axis=0)
-        return dict(zip(self.per_user.columns, zip(low, high)))
+        return dict(zip(self.per_user.columns, zip(low, high, strict=True), strict=True))
 
 
 class Comparison(NamedTuple):

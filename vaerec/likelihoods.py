@@ -25,6 +25,8 @@ def multinomial_log_likelihood(logits: Tensor, bags: Bags) -> Tensor:
         The items of the B users.
     """
     user = bags.user()  # [N]
-    gathered = logits[user, bags.items]  # [N]
-    chosen = torch.zeros_like(logits[:, 0]).index_add(0, user, gathered)  # [B]
-    return chosen - bags.lengths() * logits.logsumexp(dim=1)
+    # Sums over hundreds of items need float32 even where autocast made the logits bfloat16.
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    gathered = logits[user, bags.items].to(exact)  # [N]
+    chosen = gathered.new_zeros(bags.n_users).index_add(0, user, gathered)  # [B]
+    return chosen - bags.lengths() * logits.to(exact).logsumexp(dim=1)

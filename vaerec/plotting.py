@@ -13,8 +13,10 @@ COLORS = {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults: large type, an opaque white ground (for the dark mode of the
-    book), and lines that differ by dash and marker as well as colour.
+    """Set matplotlib's defaults for the book.
+
+    Large type, an opaque white ground (the page may be dark), and lines that differ by dash and
+    marker as well as colour.
     """
     colors = list(COLORS.values())[:6]
     mpl.rcParams.update({

@@ -109,7 +109,7 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
     _check_fraction("fraction", fraction)
     if targets not in TARGETS:
         raise ValueError(f"targets={targets!r}: expected one of {TARGETS}")
-    if not 1 <= n_heldout or 2 * n_heldout >= log.n_users:
+    if not n_heldout >= 1 or 2 * n_heldout >= log.n_users:
         raise ValueError(
             f"n_heldout={n_heldout} takes {2 * n_heldout} of {log.n_users} users: choose at least 1 "
             "and leave some for training"

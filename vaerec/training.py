@@ -1,30 +1,41 @@
-"""fit(): Lightning's Trainer with this project's defaults."""
+"""fit(): Lightning's Trainer with this project's defaults, and runs that survive a kill."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
+import pickle
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.loggers import Logger
 
 from vaerec.batches import UserBatches
 from vaerec.evaluation import evaluate
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
 
+CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
-        batch_size: int = 500, lr: float = 1e-3, patience: int | None = None) -> pd.DataFrame:
+        batch_size: int = 500, lr: float = 1e-3, patience: int | None = None,
+        precision: str = "32-true", resume: str | os.PathLike | None = None,
+        logger: Logger | None = None) -> pd.DataFrame:
     """Train a model; its weights of the best validation NDCG@100 are loaded back.
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
     models (EASE, popularity, ...) take the same call; they use none of the keyword arguments.
-    A progress bar shows in a terminal and nowhere else.
+    A GPU is used where there is one. A progress bar shows in a terminal and nowhere else.
 
     Parameters
     ----------
@@ -40,6 +51,14 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         Adam's learning rate.
     patience : int, optional
         Stop after this many epochs without a better validation NDCG@100. None never stops early.
+    precision : {"32-true", "bf16-mixed", "16-mixed"}
+        Lightning's name of the arithmetic.
+    resume : path, optional
+        Folder of the run. A run that was cut off there, at any moment, goes on from its last whole
+        epoch, on a CPU with the same result as without the cut; an empty folder starts a new run.
+        It holds ``history.csv`` after each epoch.
+    logger : lightning.pytorch.loggers.Logger, optional
+        Gets each row of the history.
 
     Returns
     -------
@@ -50,29 +69,36 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     Raises
     ------
     ValueError
-        A parameter out of range, or a model made for another catalogue.
+        A parameter out of range, a model made for another catalogue, or a folder that holds
+        another run or a damaged checkpoint.
+    FloatingPointError
+        The loss is not finite; says in which epoch and step, and the likely cause.
     """
-    for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size), ("lr", lr)):
-        if not value > 0:
-            raise ValueError(f"{name}={value}: expected a positive number")
+    _check(max_epochs=max_epochs, batch_size=batch_size, lr=lr, precision=precision)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
+    settings = {
+        "model": type(model).__name__, "hyper_parameters": model.hyper_parameters(),
+        "protocol": split.name, "data": split.train.fingerprint, "max_epochs": max_epochs,
+        "seed": seed, "batch_size": batch_size, "lr": lr, "patience": patience,
+        "precision": precision,
+    }
+    record = _Record(split, settings, Path(resume) if resume else None)
     torch.manual_seed(seed)
     model.reset_parameters()
-    batches = UserBatches(split.train, batch_size, seed)
-    task = _Task(model, batches, lr, max_epochs)
-    record = _Record(split, patience)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with _quiet():
-        L.Trainer(
-            accelerator=device.type, devices=1, max_epochs=max_epochs, callbacks=[record],
-            enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False,
-            enable_checkpointing=False, logger=False, num_sanity_val_steps=0,
-        ).fit(task, train_dataloaders=batches)
+    if not record.finished:
+        _train(model, record, logger)
     model.load_state_dict(record.best_weights)
-    model.to(device)
     return pd.DataFrame(record.rows)
+
+
+def _check(*, max_epochs: int, batch_size: int, lr: float, precision: str) -> None:
+    for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size), ("lr", lr)):
+        if not value > 0:
+            raise ValueError(f"{name}={value}: expected a positive number")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: expected one of {PRECISIONS}")
 
 
 def _fit_closed_form(model: TopNRecommender, split: Split) -> pd.DataFrame:
@@ -85,6 +111,23 @@ def _fit_closed_form(model: TopNRecommender, split: Split) -> pd.DataFrame:
 def _validate(model: TopNRecommender, split: Split) -> dict[str, float]:
     k = min(100, model.n_items)
     return {f"validation_ndcg@{k}": evaluate(model, split.validation, ks=(k,))[f"ndcg@{k}"]}
+
+
+def _train(model: TopNRecommender, record: _Record, logger: Logger | None) -> None:
+    settings = record.settings
+    batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with _quiet():
+        trainer = L.Trainer(
+            accelerator=device.type, devices=1, max_epochs=settings["max_epochs"],
+            precision=settings["precision"], callbacks=[record], logger=logger or False,
+            enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False,
+            enable_checkpointing=False, num_sanity_val_steps=0,
+        )
+        task = _Task(model, batches, settings["lr"], settings["max_epochs"])
+        checkpoint = record.checkpoint if record.rows else None
+        trainer.fit(task, train_dataloaders=batches, ckpt_path=checkpoint, weights_only=True)
+    model.to(device)
 
 
 class _Task(L.LightningModule):
@@ -107,32 +150,113 @@ class _Task(L.LightningModule):
 
     def training_step(self, bags, batch_idx):
         loss, parts = self.model.loss(bags, progress=self.global_step / self.n_steps)
-        self.epoch_parts.append({"loss": loss.detach()} | parts)
+        self.epoch_parts.append({"users": bags.n_users, "loss": loss.detach()} | parts)
         return loss
 
 
 class _Record(L.Callback):
-    """Validates after each epoch, keeps the rows and the best weights, stops when patience ends."""
+    """What a run has shown so far: validates each epoch, keeps rows and best weights, stops.
 
-    def __init__(self, split: Split, patience: int | None):
-        self.split, self.patience = split, patience
+    With a folder, it writes everything there after each epoch, so that a killed run can go on.
+    """
+
+    def __init__(self, split: Split, settings: dict, folder: Path | None):
+        self.split, self.settings, self.folder = split, settings, folder
         self.rows: list[dict] = []
-        self.best, self.best_epoch, self.best_weights = -1.0, -1, {}
+        self.best_weights: dict[str, torch.Tensor] = {}
+        if folder and self.checkpoint.exists():
+            self.load_state_dict(_read_checkpoint(self.checkpoint, settings))
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.rows) and (len(self.rows) == self.settings["max_epochs"] or self.out_of_patience)
+
+    @property
+    def out_of_patience(self) -> bool:
+        patience, last = self.settings["patience"], self.rows[-1]["epoch"]
+        return patience is not None and last - self.best_row >= patience
+
+    @property
+    def best_row(self) -> int:
+        return int(np.argmax([row[self.metric] for row in self.rows]))
+
+    @property
+    def metric(self) -> str:
+        return next(name for name in self.rows[0] if name.startswith("validation_"))
 
     def on_train_epoch_start(self, trainer, task):
         self.start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer, task):
-        seconds = time.perf_counter() - self.start
-        parts = pd.DataFrame([{k: float(v) for k, v in p.items()} for p in task.epoch_parts]).mean()
-        validation = _validate(task.model, self.split)
         epoch = trainer.current_epoch
-        self.rows.append({"epoch": epoch, **parts, **validation, "seconds": seconds})
-        (value,) = validation.values()
-        if value > self.best:
-            self.best, self.best_epoch = value, epoch
-            self.best_weights = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
-        trainer.should_stop = self.patience is not None and epoch - self.best_epoch >= self.patience
+        _refuse_non_finite(task.epoch_parts, epoch, self.settings)
+        seconds = time.perf_counter() - self.start
+        self.rows.append({"epoch": epoch, **_epoch_means(task.epoch_parts),
+                          **_validate(task.model, self.split), "seconds": seconds})
+        if self.best_row == epoch:
+            self.best_weights = {k: v.detach().cpu().clone() for k, v in task.model.state_dict().items()}
+        trainer.should_stop = self.out_of_patience
+        if trainer.logger:
+            trainer.logger.log_metrics(self.rows[-1], step=epoch)
+        if self.folder:
+            self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, write in ((CHECKPOINT, trainer.save_checkpoint),
+                            (HISTORY, lambda path: pd.DataFrame(self.rows).to_csv(path, index=False))):
+            draft = self.folder / f"{name}.part"
+            write(draft)
+            os.replace(draft, self.folder / name)  # a kill leaves the old file or the new one
+
+    def state_dict(self) -> dict:
+        return {"settings": json.dumps(self.settings), "rows": self.rows,
+                "best_weights": self.best_weights}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows, self.best_weights = list(state["rows"]), state["best_weights"]
+
+
+def _read_checkpoint(path: Path, settings: dict) -> dict:
+    """The state of `_Record` in a checkpoint, if it belongs to a run with these settings."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]["_Record"]
+        theirs = json.loads(state["settings"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,
+            pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint of vr.fit ({error}): delete the folder "
+                         "to start the run anew") from error
+    ours = json.loads(json.dumps(settings))
+    other = [f"{key} is {theirs.get(key)!r} there and {ours[key]!r} here"
+             for key in ours if theirs.get(key) != ours[key]]
+    if other:
+        raise ValueError(f"{path.parent} holds another run: {'; '.join(other)}. Call fit as before, "
+                         "or name another folder")
+    return state
+
+
+def _refuse_non_finite(parts: list[dict], epoch: int, settings: dict) -> None:
+    # Looked at once an epoch: a look at each step would make a GPU wait for each step.
+    finite = torch.stack([part["loss"] for part in parts]).isfinite()
+    if finite.all():
+        return
+    if settings["precision"] == "16-mixed":
+        cause = "float16 overflows; try precision='bf16-mixed'"
+    else:
+        cause = f"lr={settings['lr']} is too large; try a tenth of it"
+    raise FloatingPointError(f"the loss is not finite in epoch {epoch}, step {int((~finite).int().argmax())} "
+                             f"(both from 0). Likely cause: {cause}")
+
+
+def _epoch_means(parts: list[dict]) -> dict[str, float]:
+    """Means over users: the last batch of an epoch is smaller and must not count as a whole one."""
+    frame = pd.DataFrame([{name: float(value) for name, value in part.items()} for part in parts])
+    users = frame.pop("users")
+    return frame.mul(users, axis=0).sum().div(users.sum()).to_dict()
 
 
 @contextlib.contextmanager
@@ -147,5 +271,5 @@ def _quiet():
             warnings.filterwarnings("ignore", module="lightning.*")
             yield
     finally:
-        for logger, level in zip(loggers, levels):
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -92,7 +92,7 @@ def test_list_metrics_agree_with_counting(seed, k):
     scores, held_out = questions(seed)
     report = vr.evaluate(Fixed(scores), held_out, ks=(k,), batch_size=5)
     lists = [set(row.argsort()[::-1][:k]) for row in masked(scores, held_out)]
-    n_users, n_items = scores.shape
+    n_items = scores.shape[1]
     counts = np.array([sum(i in items for items in lists) for i in range(n_items)])
     pairs = [len(a & b) / k for i, a in enumerate(lists) for b in lists[:i]]
     information = -np.log2(held_out.item_counts / held_out.n_train_users)

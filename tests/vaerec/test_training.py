@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 
 import vaerec as vr
 from vaerec.elbo import Constant
@@ -64,10 +65,11 @@ def test_another_catalogue_is_refused(world_split):
         vr.fit(vr.models.MVAE(world_split.n_items + 1), world_split)
 
 
-@pytest.mark.parametrize("options", [{"max_epochs": 0}, {"batch_size": 0}, {"lr": -1.0}])
+@pytest.mark.parametrize("options", [{"max_epochs": 0}, {"batch_size": 0}, {"lr": -1.0},
+                                     {"precision": "8-true"}])
 def test_wrong_parameters(world_split, options):
     (name, value), = options.items()
-    with pytest.raises(ValueError, match=f"{name}={value}"):
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
         vr.fit(small(world_split), world_split, **options)
 
 
@@ -92,3 +94,41 @@ def test_recency_lifts_ease_on_temporal_targets(ml_1m):
     model = vr.models.EASE(split.n_items, l2=2000, recency=0.85)
     vr.fit(model, split)
     assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(0.283, abs=1e-3)
+
+
+def test_epoch_means_are_means_over_users(world_split):
+    """With frozen weights (a step size of next to nothing) batches of any size give one mean."""
+    losses = [vr.fit(small(world_split, dropout=0.0, beta=Constant(0.0)), world_split, max_epochs=1,
+                     batch_size=size, lr=1e-12)["distortion"][0] for size in (7, 280)]
+    # only the drawn noise differs; at these weights it moves the loss little
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monkeypatch):
+    model = small(world_split)
+    calls, loss = [], model.loss
+
+    def breaks_in_the_ninth_step(bags, progress):
+        calls.append(progress)
+        value, parts = loss(bags, progress)
+        return value * (float("nan") if len(calls) >= 9 else 1), parts
+
+    monkeypatch.setattr(model, "loss", breaks_in_the_ninth_step)
+    # 280 training users in batches of 50: six steps an epoch
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 2 .*lr=0.5 is too large"):
+        vr.fit(model, world_split, max_epochs=3, batch_size=50, lr=0.5)
+
+
+def test_bf16_trains_nearly_alike(world_split):
+    ends = [vr.fit(small(world_split), world_split, max_epochs=8, batch_size=50, precision=precision)
+            ["distortion"].iloc[-1] for precision in ("32-true", "bf16-mixed")]
+    assert ends[0] != ends[1]  # the arithmetic did change
+    assert ends[1] == pytest.approx(ends[0], rel=0.01)
+
+
+def test_any_lightning_logger_gets_the_history(world_split, tmp_path):
+    logger = CSVLogger(tmp_path, name="run", version="0")
+    history = vr.fit(small(world_split), world_split, max_epochs=3, logger=logger)
+    logger.save()
+    logged = pd.read_csv(tmp_path / "run" / "0" / "metrics.csv")
+    assert logged["validation_ndcg@100"].tolist() == pytest.approx(history["validation_ndcg@100"].tolist())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vaerec.datasets.movielens import LAYOUTS, load_movielens
-from vaerec.datasets.synthetic import synthetic
+from vaerec.datasets.synthetic import make_world
 from vaerec.interactions import Interactions
 
-__all__ = ["load", "synthetic"]
+__all__ = ["load"]
 
 NAMES = ("synthetic", *LAYOUTS)
 
@@ -19,7 +19,7 @@ def load(name: str, **options) -> Interactions:
     name : str
         ``"synthetic"`` (embedded, the default of every notebook), ``"ml-100k"`` or ``"ml-1m"``.
     **options
-        For ``"synthetic"`` only: see `vaerec.datasets.synthetic`.
+        For ``"synthetic"`` only: see `vaerec.datasets.synthetic.make_world`.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def load(name: str, **options) -> Interactions:
     >>> log = vr.load("synthetic")
     """
     if name == "synthetic":
-        return synthetic(**options)
+        return make_world(**options)
     if options:
         raise ValueError(f"{sorted(options)}: options exist for 'synthetic' only, not for {name!r}")
     if name in LAYOUTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -90,7 +91,6 @@ def _read_ratings(path: Path, layout: Layout) -> pd.DataFrame:
 
 
 def _parse(text: bytes, columns: list[str], path: Path) -> pd.DataFrame:
-    from io import BytesIO
 
     try:
         return pd.read_csv(BytesIO(text), sep="\t", names=columns, dtype=np.int64, engine="c")
@@ -125,7 +125,7 @@ def _read_movies_100k(path: Path) -> pd.DataFrame:
     return pd.DataFrame({
         "item": [int(row[0]) for row in rows],
         "title": [_turn_article(row[1]) for row in rows],
-        "genres": ["|".join(g for g, flag in zip(GENRES_100K, row[5:]) if flag == "1") for row in rows],
+        "genres": ["|".join(itertools.compress(GENRES_100K, map(int, row[5:]))) for row in rows],
     })
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vaerec.models import storage
 from vaerec.protocols import Split
 
 Histories = Sequence[np.ndarray]
@@ -41,6 +44,35 @@ class TopNRecommender(nn.Module):
     def device(self) -> torch.device:
         """Where the model lies."""
         return self.log_popularity.device
+
+    def hyper_parameters(self) -> dict:
+        """What ``type(self)(**...)`` needs to make this model again, as JSON can hold it."""
+        return {"n_items": self.n_items}
+
+    @classmethod
+    def from_hyper_parameters(cls, hyper_parameters: dict) -> Self:
+        """The inverse of `hyper_parameters`."""
+        return cls(**hyper_parameters)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model to one safetensors file that `load` reads."""
+        storage.write(path, type(self).__name__, self.hyper_parameters(), self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            Truncated, changed since it was written, or a file of another model.
+        """
+        hyper_parameters, weights = storage.read(path, cls.__name__)
+        model = cls.from_hyper_parameters(hyper_parameters)
+        model.load_state_dict(weights)
+        return model
 
     def remember_popularity(self, split: Split) -> None:
         """Keep the training counts of ``split``: an empty history is answered with them."""

@@ -43,6 +43,10 @@ class EASE(TopNRecommender):
         self.l2, self.recency = l2, recency
         self.register_buffer("weights", torch.zeros(n_items, n_items))
 
+    def hyper_parameters(self) -> dict:
+        """See `TopNRecommender.hyper_parameters`."""
+        return {"n_items": self.n_items, "l2": self.l2, "recency": self.recency}
+
     def fit_closed_form(self, split: Split) -> None:
         """Invert one I × I matrix: about I³ multiply-adds."""
         x = split.train.to_csr()

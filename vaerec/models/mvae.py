@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from vaerec.batches import Bags
-from vaerec.elbo import LinearToCap, Schedule, gaussian_kl, reparameterize
+from vaerec.elbo import (
+    LinearToCap,
+    Schedule,
+    gaussian_kl,
+    reparameterize,
+    schedule_from_dict,
+    schedule_to_dict,
+)
 from vaerec.likelihoods import multinomial_log_likelihood
 from vaerec.models.base import Histories, TopNRecommender
 
@@ -17,21 +25,23 @@ from vaerec.models.base import Histories, TopNRecommender
 class MVAE(TopNRecommender):
     """Encode a history into a Gaussian over taste, decode a taste into a softmax over items.
 
-    The encoder is I -> hidden_dims -> (mu, logvar), the decoder mirrors it, both with tanh
-    (Liang et al. 2018, §2). Training maximises the ELBO with its KL term weighted by ``beta``.
+    The encoder is I -> hidden_dims -> (mu, logvar), the decoder L -> decoder_dims -> I, with tanh
+    between layers (Liang et al. 2018, §2). Training maximises the ELBO with its KL term weighted by ``beta``.
 
     Parameters
     ----------
     n_items : int
         Size of the catalogue, I.
     hidden_dims : sequence of int
-        Width of each hidden layer of the encoder, H; the decoder runs through them backwards.
+        Width of each hidden layer of the encoder, H.
     latent_dim : int
         Size of the taste vector z, L.
     dropout : float
         Share of a history's items hidden from the encoder in training.
     beta : Schedule
         Weight of the KL term as a function of the fraction of training done.
+    decoder_dims : sequence of int, optional
+        Width of each hidden layer of the decoder; by default ``hidden_dims`` backwards.
 
     Raises
     ------
@@ -40,21 +50,37 @@ class MVAE(TopNRecommender):
     """
 
     def __init__(self, n_items: int, hidden_dims: Sequence[int] = (600,), latent_dim: int = 200,
-                 dropout: float = 0.5, beta: Schedule = LinearToCap(0.2)):
+                 dropout: float = 0.5, beta: Schedule = LinearToCap(0.2),
+                 decoder_dims: Sequence[int] | None = None):
         super().__init__(n_items)
-        if not hidden_dims or min(hidden_dims) < 1 or latent_dim < 1:
-            raise ValueError(f"hidden_dims={tuple(hidden_dims)}, latent_dim={latent_dim}: expected "
-                             "at least one hidden layer, and positive sizes")
+        hidden_dims = tuple(hidden_dims)
+        decoder_dims = hidden_dims[::-1] if decoder_dims is None else tuple(decoder_dims)
+        if not hidden_dims or min(*hidden_dims, *decoder_dims, latent_dim) < 1:
+            raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}, "
+                             f"decoder_dims={decoder_dims}: expected at least one hidden layer in "
+                             "the encoder, and positive sizes")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
+        self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims
         self.dropout, self.beta = dropout, beta
         first, *rest = hidden_dims
         # The first layer as one row per item: it reads the history's items, not a dense row of I.
         self.item_weight = nn.Parameter(torch.empty(n_items, first))
         self.item_bias = nn.Parameter(torch.empty(first))
         self.encoder = nn.Sequential(nn.Tanh(), *_mlp([first, *rest, 2 * latent_dim]))
-        self.decoder = _mlp([latent_dim, *reversed(hidden_dims), n_items])
+        self.decoder = _mlp([latent_dim, *decoder_dims, n_items])
         self.reset_parameters()
+
+    def hyper_parameters(self) -> dict:
+        """See `TopNRecommender.hyper_parameters`."""
+        return {"n_items": self.n_items, "hidden_dims": list(self.hidden_dims),
+                "latent_dim": self.latent_dim, "dropout": self.dropout,
+                "beta": schedule_to_dict(self.beta), "decoder_dims": list(self.decoder_dims)}
+
+    @classmethod
+    def from_hyper_parameters(cls, hyper_parameters: dict) -> Self:
+        """See `TopNRecommender.from_hyper_parameters`."""
+        return cls(**hyper_parameters | {"beta": schedule_from_dict(hyper_parameters["beta"])})
 
     def reset_parameters(self) -> None:
         """Xavier weights and truncated normal biases of scale .001, as in the authors' code."""

@@ -9,10 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vaerec.datasets.synthetic import SyntheticInteractions, choice_weights, steps
+from vaerec.datasets.synthetic import SyntheticInteractions, Truth, steps
 from vaerec.interactions import Interactions
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.protocols import TARGETS, Split
+
+NEWTON_STEPS = 3  # the expected number of films drawn per step is then 1 within 10^-7
 
 
 class Oracle(TopNRecommender):
@@ -29,23 +31,26 @@ class Oracle(TopNRecommender):
     function of the number of targets alone, changes nothing. The same holds for recall and
     precision. It is a maximum in expectation: on a given sample a model may be luckier.
 
-    **How the probability is found.** Films are drawn one at a time, without replacement. With the
-    choice weights :math:`w_t(i) = \exp(f_i \cdot z_t + b_i)` and :math:`r_t(i)`, the probability
-    that film i is still unseen at open step t, a film that is unseen is drawn with probability
+    **How the probability is found.** Films are drawn one at a time, without replacement. Let
+    :math:`w_t(i) = \exp(f_i \cdot z_t + b_i)` be the choice weights and :math:`r_t(i)` the
+    probability that film i is still unseen at open step t: 0 at first for films shown, 1 for all
+    others. A film that is unseen at step t is then drawn with probability
 
-    .. math:: h_t(i) = \frac{w_t(i)}{w_t(i) + \sum_{j \ne i} r_t(j) w_t(j)},
-              \qquad r_{t+1}(i) = r_t(i) (1 - h_t(i)),
+    .. math:: h_t(i) = \frac{w_t(i)}{M_t - r_t(i) w_t(i) + w_t(i)},
+              \qquad r_{t+1}(i) = r_t(i) (1 - h_t(i)):
 
-    where r starts at 0 for films shown and at 1 for all others; the score is the probability
-    :math:`\sum_t r_t(i) h_t(i)` of being drawn at an open step. Summing the weights alone would
-    let a favourite of all steps count many times, though it can be drawn only once.
+    its own weight over the mass of all unseen films, in which it counts in full, since it is
+    unseen, and the others by their expectation. The score is :math:`\sum_t r_t(i) h_t(i)`. The mass
+    :math:`M_t` is set so that one film is drawn at each step, :math:`\sum_i r_t(i) h_t(i) = 1`: it
+    is a little below the expectation :math:`\sum_j r_t(j) w_t(j)`, since the mass is random and the
+    mean of an inverse exceeds the inverse of the mean. Summing plain choice probabilities over the
+    steps instead would let a favourite of all steps count many times, though it is drawn once.
 
-    **What is approximate.** The true denominator is the random mass of the films unseen at step t;
-    here its expectation stands for it, and the other films are treated as independent of film i.
-    With many films and no film that takes most of the mass, both errors are small and alike for
-    all films, so they hardly move the order (a test draws the choices anew and compares). For
-    random targets, two more pieces of knowledge are left out: how the film of an open step changes
-    the odds of the shown films after it, and that random fold-ins are drawn from all films alike.
+    **What is approximate.** The films are treated as independent of each other given the tastes. A
+    test draws the choices anew 40,000 times: probabilities agree within .03 and expected DCG within
+    .1 % even where a third of the unseen films is drawn. For random targets two pieces of knowledge
+    are left out besides: that a film drawn at an open step was in the way of the films shown after
+    it, and which open steps the protocol dropped (films unknown to training).
 
     Parameters
     ----------
@@ -79,12 +84,12 @@ class Oracle(TopNRecommender):
     def fit_closed_form(self, split: Split) -> None:
         """Learn nothing but the item numbers and the kind of targets."""
         if split.targets not in TARGETS:
-            raise ValueError(f"the split's targets are {split.targets!r}: expected one of {TARGETS}")
+            raise ValueError(f"split.targets={split.targets!r}: expected one of {TARGETS}")
         columns = pd.Index(self.truth.item_ids).get_indexer(split.item_ids)
         if (columns < 0).any():
             foreign = split.item_ids[int((columns < 0).argmax())]
-            raise ValueError(f"item {foreign!r} of the split is not in the oracle's world: make the "
-                             "split and the oracle from the same log")
+            raise ValueError(f"item {foreign!r} of the split is not in the oracle's world: make "
+                             "split and oracle from the same log")
         self.columns, self.targets = columns, split.targets
 
     def score_batch(self, histories: Histories, users: Sequence | None = None) -> Tensor:
@@ -96,8 +101,7 @@ class Oracle(TopNRecommender):
         batch_row = np.repeat(np.arange(len(histories)), [len(h) for h in histories])
         shown[batch_row, self.columns[np.concatenate([*histories, np.empty(0, np.int64)])]] = True
         row, n_open = self._open_steps(place, shown)
-        drawn = _draw_probability(self.truth.taste[row], n_open, ~shown,
-                                  self.truth.item_factors, self.truth.item_bias)
+        drawn = _draw_probability(self.truth, row, n_open, ~shown)
         return torch.from_numpy(drawn[:, self.columns]).float().to(self.device)
 
     def _open_steps(self, place: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,20 +120,36 @@ class Oracle(TopNRecommender):
         return row[is_open], np.bincount(user[is_open], minlength=len(place))
 
 
-def _draw_probability(taste, lengths, unseen, factors, bias) -> np.ndarray:
+def _draw_probability(truth: Truth, row: np.ndarray, lengths: np.ndarray,
+                      unseen: np.ndarray) -> np.ndarray:
     """Probability of each film to be drawn at one of a user's open steps, [B, I].
 
-    ``taste`` [n, L] holds the open steps of B users, one user after another; ``lengths`` [B] counts
-    them; ``unseen`` [B, I] marks the films that can be drawn.
+    ``row`` names the open steps of B users, one user after another; ``lengths`` [B] counts them;
+    ``unseen`` [B, I] marks the films that can be drawn.
     """
     order = np.argsort(-lengths, kind="stable")
     start = (np.cumsum(lengths) - lengths)[order]
     left = unseen[order].astype(np.float64)  # r_t(i)
     for t, n in steps(lengths[order]):
-        weight = choice_weights(taste[start[:n] + t], factors, bias)  # [n, I]
-        expected = left[:n] * weight
-        others = expected.sum(axis=1, keepdims=True) - expected
-        left[:n] *= others / (others + weight)  # 1 - h_t(i)
+        weight = truth.weights(truth.taste[row[start[:n] + t]])  # [n, I]
+        left[:n] *= 1 - _hazard(weight, left[:n])
     drawn = np.empty_like(left)
     drawn[order] = unseen[order] - left
     return drawn
+
+
+def _hazard(weight: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """h_t(i), the probability that a film is drawn now if it is unseen: [B, I] from two [B, I].
+
+    Newton's method finds u = 1 / M with sum_i left h = 1. The sum is concave and increasing in u
+    and below 1 at the start, so each iterate lies between the last one and the solution.
+    """
+    seen_weight = (1 - left) * weight
+    u = 1 / (left * weight).sum(axis=1, keepdims=True)  # [B, 1]
+    for _ in range(NEWTON_STEPS):
+        share = 1 / (1 + seen_weight * u)
+        slope = left * weight * share
+        excess = u * slope.sum(axis=1, keepdims=True) - 1
+        u -= excess / (slope * share).sum(axis=1, keepdims=True)
+    # Independence can ask for more than certainty of a film that has nearly all the mass.
+    return np.minimum(weight * u / (1 + seen_weight * u), 1)

@@ -1,0 +1,38 @@
+"""Where the book's buttons point."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def extension():
+    spec = importlib.util.spec_from_file_location("vaerec_book", ROOT / "book/_ext/vaerec_book.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    monkeypatch.delenv("GITHUB_SERVER_URL", raising=False)
+    (tmp_path / "pyproject.toml").write_text('[tool.vaerec]\nrepository = "https://host.org/a/b/"\n')
+    return tmp_path
+
+
+def test_the_address_stands_in_one_file(extension, project):
+    assert extension.repository(project) == "https://host.org/a/b"
+
+
+def test_a_fork_points_at_itself(extension, project, monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "reader/fork")
+    assert extension.repository(project) == "https://github.com/reader/fork"
+
+
+def test_the_site_of_a_repository(extension):
+    assert extension.published_at("https://github.com/Reader/fork") == "https://reader.github.io/fork/"
+    assert extension.published_at("") == ""

@@ -1,0 +1,135 @@
+"""The built book, looked at in a real browser: light, dark, and on a phone."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [CONTENTS["root"]] + [
+    chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The book as a fork's CI builds it, where every warning is an error."""
+    folder = tmp_path_factory.mktemp("book")
+    done = subprocess.run(
+        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+         "build", ".", "--all", "--warningiserror", "--nitpick", "--keep-going",
+         "--path-output", str(folder)],
+        cwd=ROOT, env=os.environ | {"GITHUB_REPOSITORY": "reader/fork"},
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"needs a browser, one of: {', '.join(BROWSERS)}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                 "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light")],
+                ids=["light", "dark", "phone"], scope="module")
+def screen(request, browser):
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole(name, screen, address):
+    page = screen.new_page()
+    errors, foreign = [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("request", lambda request: request.url.startswith((address, "data:"))
+            or foreign.append(request.url))
+    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    assert errors == []
+    assert foreign == []
+    # The window scrolls down and not aside.
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.locator("h1:visible").count() == 1
+    assert page.locator(".bd-header:visible, header.bd-header:visible").count() == 0
+    assert page.locator(".search-button__wrapper.show").count() == 0
+    for image in page.locator(".bd-article img").all():
+        assert image.get_attribute("alt"), image.get_attribute("src")
+        assert image.evaluate("i => i.complete && i.naturalWidth > 0"), image.get_attribute("src")
+    # No formula is left as its source.
+    body = page.locator(".bd-article").inner_text()
+    assert not re.search(r"\\(frac|sum|mathrm|begin)\b", body)
+    page.close()
+
+
+def test_formulas_are_typeset_without_a_network(screen, address):
+    page = screen.new_page()
+    page.goto(f"{address}/book/notation.html", wait_until="networkidle")
+    assert page.locator("mjx-container").count() > 10
+    page.close()
+
+
+def test_dark_is_dark(screen, address):
+    page = screen.new_page()
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    page.goto(f"{address}/book/intro.html", wait_until="networkidle")
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", colour)[:3])) < 100) == dark
+    page.close()
+
+
+def test_the_front_page_leads_to_the_introduction(site):
+    assert "book/intro.html" in (site / "index.html").read_text()
+
+
+def test_the_buttons_point_at_the_fork(site):
+    name = next(page for page in PAGES if page.startswith("notebooks/"))
+    chapter = (site / f"{name}.html").read_text()
+    blob = f"reader/fork/blob/main/{name}.ipynb"
+    assert f"https://colab.research.google.com/github/{blob}" in chapter
+    assert f"https://kaggle.com/kernels/welcome?src=https://github.com/{blob}" in chapter
+    assert "executablebooks/jupyter-book" not in chapter
+    assert "https://reader.github.io/fork/" in (site / "book" / "intro.html").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light_to_load(name, site):
+    page = site / f"{name}.html"
+    sources = set(re.findall(r'<img[^>]*src="([^":]+)"', page.read_text()))
+    images = [page.parent / source for source in sources]
+    assert sum(file.stat().st_size for file in (page, *images)) < 1_500_000

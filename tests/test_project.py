@@ -1,0 +1,101 @@
+"""What holds for the repository as a whole."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+LOCK = ROOT / "requirements.txt"
+
+
+def repository_files() -> list[Path]:
+    """Files that are, or by default would be, in the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
+    return {normal(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_a_stranger_can_install_the_lock():
+    # No local build such as +cpu, no file of this machine, no hash of one, no package of our own.
+    for name, version in pins().items():
+        assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{name}: {version!r}"
+    assert "vaerec" not in pins()
+
+
+def test_the_lock_holds_what_the_human_list_asks_for():
+    for line in (ROOT / "requirements.in").read_text().splitlines():
+        name, exact, version = line.partition("#")[0].strip().partition("==")
+        if name:
+            name = re.split(r"[<>]", name)[0]
+            assert normal(name) in pins(), f"{name} is new in requirements.in: run make lock"
+            assert not exact or pins()[normal(name)] == version
+
+
+def test_the_environment_file_equals_the_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, from_pip = environment["dependencies"]
+    assert python == "python=3.11"
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-r requirements.txt"]}
+
+
+def test_the_package_pins_nothing_from_above():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in project["dependencies"]:
+        assert re.fullmatch(r"[a-z-]+>=[0-9.]+", requirement)
+        assert normal(requirement.partition(">=")[0]) in pins()
+
+
+def test_the_version_is_the_same_everywhere():
+    import vaerec
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == vaerec.__version__
+
+
+def test_the_example_of_the_readme_runs_as_it_stands_there(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert len(ast.parse(example).body) <= 10
+    # About 15 s on a quiet machine; the limit only ends a run that hangs.
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, timeout=180,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ndcg@100" in done.stdout
+    assert "score" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_to_files_of_the_repository_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_no_movielens_rows_are_in_the_repository():
+    row = re.compile(rb"^\d+(::|\t)\d+\1[1-5]\1\d+\s*$", re.MULTILINE)
+    found = [path for path in repository_files() if len(row.findall(path.read_bytes())) > 5]
+    assert found == []
+
+
+def test_no_module_is_named_after_nothing():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert [path for path in repository_files() if path.stem in vague] == []

@@ -1,0 +1,108 @@
+"""Saving and loading: equal scores after, and files that are not what they seem."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import vaerec as vr
+from vaerec.elbo import Constant, LinearToCap
+
+
+@pytest.fixture(scope="module")
+def trained(world_split):
+    model = vr.models.MVAE(world_split.n_items, hidden_dims=(12, 9), decoder_dims=(7,), latent_dim=4,
+                           beta=LinearToCap(0.3, 0.8))
+    vr.fit(model, world_split, max_epochs=2, batch_size=100)
+    return model
+
+
+def test_a_loaded_mvae_scores_as_before_and_can_be_trained_alike(trained, world_split, tmp_path):
+    trained.save(tmp_path / "mvae.safetensors")
+    loaded = vr.models.MVAE.load(tmp_path / "mvae.safetensors")
+    histories = [*world_split.test.fold_in[:5], np.empty(0, np.int64)]
+    assert torch.equal(loaded.scores(histories), trained.scores(histories))
+    assert loaded.hyper_parameters() == trained.hyper_parameters()
+    assert loaded.beta == LinearToCap(0.3, 0.8)
+
+
+@pytest.mark.parametrize("make", [
+    lambda n: vr.models.EASE(n, l2=20, recency=0.9), vr.models.Popularity,
+    lambda n: vr.models.Random(n, seed=4),
+    lambda n: vr.models.MVAE(n, hidden_dims=(5,), latent_dim=2, beta=Constant(0.1))])
+def test_every_model_survives(make, world_split, tmp_path):
+    model = make(world_split.n_items)
+    vr.fit(model, world_split, max_epochs=1)
+    model.save(tmp_path / "model")
+    again = type(model).load(tmp_path / "model")
+    histories = world_split.test.fold_in[:3]
+    assert torch.equal(again.scores(histories), model.scores(histories))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model file .*nothing\.safetensors"):
+        vr.models.MVAE.load(tmp_path / "nothing.safetensors")
+
+
+def test_another_model(trained, tmp_path):
+    trained.save(tmp_path / "m")
+    with pytest.raises(ValueError, match=r"holds MVAE, not EASE.*vr\.models\.MVAE\.load"):
+        vr.models.EASE.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.999])
+def test_a_truncated_file(trained, tmp_path, share):
+    path = tmp_path / "m"
+    trained.save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(ValueError, match="not a safetensors file, or it is truncated"):
+        vr.models.MVAE.load(path)
+
+
+@pytest.mark.parametrize("place", ["header", "weights"])
+def test_a_changed_byte(trained, tmp_path, place):
+    path = tmp_path / "m"
+    trained.save(path)
+    content = bytearray(path.read_bytes())
+    if place == "weights":
+        content[-5] ^= 0x40
+    else:
+        at = content.index(b'\\"dropout\\": 0.5') + len('\\"dropout\\": 0.')
+        content[at:at + 1] = b"4"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="changed after it was written"):
+        vr.models.MVAE.load(path)
+
+
+def test_a_safetensors_file_of_someone_else(tmp_path):
+    safetensors.torch.save_file({"w": torch.zeros(2)}, tmp_path / "m", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="not written by vaerec's save"):
+        vr.models.MVAE.load(tmp_path / "m")
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "m")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        vr.models.MVAE.load(tmp_path / "m")
+
+
+def test_a_failing_write_leaves_the_old_file(trained, tmp_path, monkeypatch):
+    path = tmp_path / "m"
+    trained.save(path)
+    before = path.read_bytes()
+
+    def cut(tensors, target, metadata):
+        target.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", cut)
+    with pytest.raises(OSError, match="no space"):
+        trained.save(path)
+    assert path.read_bytes() == before
+
+
+def test_hyper_parameters_are_json(trained):
+    assert json.loads(json.dumps(trained.hyper_parameters())) == trained.hyper_parameters()
