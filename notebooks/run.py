@@ -83,6 +83,16 @@ def package_hash() -> str:
     return digest.hexdigest()
 
 
+def recorded(notebook: nbformat.NotebookNode) -> dict[str, float | str]:
+    """What the notebook's last cell kept with `vaerec.record`, by name."""
+    values = {}
+    for output in (output for cell in code_cells(notebook) for output in cell.outputs):
+        mark = output.get("metadata", {}).get("scrapbook")
+        if mark:
+            values[mark["name"]] = ast.literal_eval(output.data[f"{mark['mime_prefix']}text/plain"])
+    return values
+
+
 def run_quick(stem: str) -> Path:
     """Run with the ``quick`` parameters into ``_build/quick`` and return the file."""
     target = ROOT / "_build" / "quick" / f"{stem}.ipynb"

@@ -99,3 +99,11 @@ def test_no_movielens_rows_are_in_the_repository():
 def test_no_module_is_named_after_nothing():
     vague = {"utils", "util", "helpers", "helper", "common", "misc"}
     assert [path for path in repository_files() if path.stem in vague] == []
+
+
+def test_the_results_of_the_readme_are_those_that_the_notebooks_recorded():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import readme_results
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme_results.updated(text) == text, "python benchmarks/readme_results.py"

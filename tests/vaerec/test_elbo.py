@@ -1,12 +1,18 @@
 """The ELBO's terms against torch.distributions, and the schedules."""
 
+import math
+
 import pytest
 import torch
-from torch.distributions import Multinomial, Normal, kl_divergence
+from torch.distributions import Bernoulli, Multinomial, Normal, kl_divergence
 
 from vaerec.batches import Bags
 from vaerec.elbo import Constant, LinearToCap, gaussian_kl, reparameterize
-from vaerec.likelihoods import multinomial_log_likelihood
+from vaerec.likelihoods import (
+    bernoulli_log_likelihood,
+    gaussian_log_likelihood,
+    multinomial_log_likelihood,
+)
 
 
 def test_kl_agrees_with_torch_distributions():
@@ -39,11 +45,7 @@ def test_reparameterised_samples_have_the_right_moments_and_gradient():
 
 
 def test_multinomial_differs_from_torch_distributions_by_the_coefficient():
-    torch.manual_seed(0)
-    logits = torch.randn(2, 8, dtype=torch.float64)
-    bags = Bags(torch.tensor([1, 4, 6, 0, 7]), torch.tensor([0, 3, 5]))
-    x = torch.zeros(2, 8, dtype=torch.float64)
-    x[bags.user(), bags.items] = 1
+    logits, bags, x = some_logits()
     for row, logit, ours in zip(x, logits, multinomial_log_likelihood(logits, bags)):
         n = int(row.sum())
         coefficient = torch.lgamma(torch.tensor(n + 1.0, dtype=torch.float64))  # log n!
@@ -51,11 +53,43 @@ def test_multinomial_differs_from_torch_distributions_by_the_coefficient():
         torch.testing.assert_close(ours + coefficient, theirs)
 
 
+def some_logits():
+    """Logits of two users [2, 8], their items as bags and as 0/1 rows."""
+    torch.manual_seed(0)
+    bags = Bags(torch.tensor([1, 4, 6, 0, 7]), torch.tensor([0, 3, 5]))
+    x = torch.zeros(2, 8, dtype=torch.float64)
+    x[bags.user(), bags.items] = 1
+    return torch.randn(2, 8, dtype=torch.float64), bags, x
+
+
+def test_bernoulli_agrees_with_torch_distributions():
+    logits, bags, x = some_logits()
+    expected = Bernoulli(logits=logits).log_prob(x).sum(dim=1)
+    torch.testing.assert_close(bernoulli_log_likelihood(logits, bags), expected)
+
+
+def test_gaussian_differs_from_torch_distributions_by_a_constant():
+    logits, bags, x = some_logits()
+    constant = 8 * 0.5 * math.log(2 * math.pi)
+    expected = Normal(logits, 1.0).log_prob(x).sum(dim=1) + constant
+    torch.testing.assert_close(gaussian_log_likelihood(logits, bags), expected)
+
+
+@pytest.mark.parametrize("likelihood", [multinomial_log_likelihood, bernoulli_log_likelihood,
+                                        gaussian_log_likelihood])
+def test_bfloat16_logits_are_summed_in_float32(likelihood):
+    logits, bags, _ = some_logits()
+    rounded = logits.bfloat16()
+    exact = likelihood(rounded.double(), bags)
+    value = likelihood(rounded, bags)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.double(), exact, rtol=1e-6, atol=1e-6)
+
+
 def test_the_gradient_of_the_multinomial_sums_to_zero():
     """Probability mass is a budget: what one item gains, the others lose."""
-    torch.manual_seed(0)
-    logits = torch.randn(2, 8, dtype=torch.float64, requires_grad=True)
-    bags = Bags(torch.tensor([1, 4, 6, 0, 7]), torch.tensor([0, 3, 5]))
+    logits, bags, _ = some_logits()
+    logits.requires_grad_()
     multinomial_log_likelihood(logits, bags).sum().backward()
     torch.testing.assert_close(logits.grad.sum(dim=1), torch.zeros(2, dtype=torch.float64))
 

@@ -1,5 +1,7 @@
 """Models: scores, recommendations, closed forms, and the MVAE against its plain dense version."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -124,9 +126,10 @@ def test_wrong_parameters_of_ease(options, message):
 
 @pytest.mark.parametrize("options, message", [
     ({"latent_dim": 0}, "latent_dim=0"), ({"hidden_dims": ()}, "at least one hidden layer"),
-    ({"hidden_dims": (4, 0)}, "positive sizes"), ({"dropout": 1.0}, "dropout=1.0")])
+    ({"hidden_dims": (4, 0)}, "positive sizes"), ({"decoder_dims": (0,)}, "decoder_dims=(0,)"),
+    ({"likelihood": "poisson"}, "likelihood='poisson'"), ({"dropout": 1.0}, "dropout=1.0")])
 def test_wrong_parameters_of_mvae(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         vr.models.MVAE(10, **options)
 
 

@@ -18,7 +18,7 @@ from vaerec.elbo import (
     schedule_from_dict,
     schedule_to_dict,
 )
-from vaerec.likelihoods import multinomial_log_likelihood
+from vaerec.likelihoods import LIKELIHOODS
 from vaerec.models.base import Histories, TopNRecommender
 
 
@@ -42,16 +42,18 @@ class MVAE(TopNRecommender):
         Weight of the KL term as a function of the fraction of training done.
     decoder_dims : sequence of int, optional
         Width of each hidden layer of the decoder; by default ``hidden_dims`` backwards.
+    likelihood : {"multinomial", "bernoulli", "gaussian"}
+        What the decoder's outputs are logits or means of. Mult-VAE is the multinomial.
 
     Raises
     ------
     ValueError
-        A size is not positive or ``dropout`` is outside [0, 1).
+        A size is not positive, ``dropout`` is outside [0, 1) or the likelihood is unknown.
     """
 
     def __init__(self, n_items: int, hidden_dims: Sequence[int] = (600,), latent_dim: int = 200,
                  dropout: float = 0.5, beta: Schedule = LinearToCap(0.2),
-                 decoder_dims: Sequence[int] | None = None):
+                 decoder_dims: Sequence[int] | None = None, likelihood: str = "multinomial"):
         super().__init__(n_items)
         hidden_dims = tuple(hidden_dims)
         decoder_dims = hidden_dims[::-1] if decoder_dims is None else tuple(decoder_dims)
@@ -61,8 +63,10 @@ class MVAE(TopNRecommender):
                              "the encoder, and positive sizes")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood={likelihood!r}: expected one of {tuple(LIKELIHOODS)}")
         self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims
-        self.dropout, self.beta = dropout, beta
+        self.dropout, self.beta, self.likelihood = dropout, beta, likelihood
         first, *rest = hidden_dims
         # The first layer as one row per item: it reads the history's items, not a dense row of I.
         self.item_weight = nn.Parameter(torch.empty(n_items, first))
@@ -75,7 +79,8 @@ class MVAE(TopNRecommender):
         """See `TopNRecommender.hyper_parameters`."""
         return {"n_items": self.n_items, "hidden_dims": list(self.hidden_dims),
                 "latent_dim": self.latent_dim, "dropout": self.dropout,
-                "beta": schedule_to_dict(self.beta), "decoder_dims": list(self.decoder_dims)}
+                "beta": schedule_to_dict(self.beta), "decoder_dims": list(self.decoder_dims),
+                "likelihood": self.likelihood}
 
     @classmethod
     def from_hyper_parameters(cls, hyper_parameters: dict) -> Self:
@@ -101,6 +106,10 @@ class MVAE(TopNRecommender):
             per_sample_weights=weight, include_last_offset=True)
         return self.encoder(hidden + self.item_bias).chunk(2, dim=1)
 
+    def sample(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """A taste drawn from q(z | x), [B, L]."""
+        return reparameterize(mu, logvar)
+
     def decode(self, z: Tensor) -> Tensor:
         """Logits over the catalogue, [B, L] -> [B, I]."""
         return self.decoder(z)
@@ -116,8 +125,8 @@ class MVAE(TopNRecommender):
             Fraction of training done, for the beta schedule.
         """
         mu, logvar = self.encode(bags)
-        logits = self.decode(reparameterize(mu, logvar))
-        distortion = -multinomial_log_likelihood(logits, bags).mean()
+        logits = self.decode(self.sample(mu, logvar))
+        distortion = -LIKELIHOODS[self.likelihood](logits, bags).mean()
         rate = gaussian_kl(mu, logvar).mean()
         beta = self.beta(progress)
         parts = {"distortion": distortion.detach(), "rate": rate.detach(), "beta": beta}

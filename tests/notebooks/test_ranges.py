@@ -1,0 +1,110 @@
+"""Metric ranges: where they come from, what they let pass, and what they must not."""
+
+import numpy as np
+import pytest
+import run
+import torch
+import yaml
+from scipy.stats import t
+
+import vaerec as vr
+
+RANGES = yaml.safe_load((run.ROOT / "tests" / "notebooks" / "ranges.yaml").read_text())
+IMPERSONAL = ("random", "popularity")  # models that claim no learning
+CASES = [(stem, profile) for stem in RANGES for profile in RANGES[stem]]
+
+
+def metrics(stem: str, profile: str) -> dict[str, dict]:
+    return RANGES[stem][profile]["metrics"]
+
+
+def test_every_chapter_has_ranges_for_both_profiles():
+    assert {stem: set(profiles) for stem, profiles in RANGES.items()} == {
+        stem: {"quick", "full"} for stem in run.chapters()}
+    assert all(metrics(*case) and RANGES[case[0]][case[1]]["relations"] for case in CASES)
+
+
+@pytest.mark.parametrize(("stem", "profile"), CASES)
+def test_ranges_follow_from_mean_and_deviation(stem, profile):
+    for row in metrics(stem, profile).values():
+        n, spread = row["n"], row["sd"] * np.sqrt(1 + 1 / row["n"])
+        half = max(0.003, t.ppf(0.995, n - 1) * spread)
+        assert row["low"] == pytest.approx(row["mean"] - half, abs=5e-5)
+        assert row["high"] == pytest.approx(row["mean"] + half, abs=5e-5)
+
+
+@pytest.mark.parametrize("stem", list(RANGES))
+def test_the_committed_results_are_in_range(stem):
+    check(run.recorded(run.read(stem)), stem, "full")
+
+
+def check(values: dict, stem: str, profile: str) -> None:
+    """Every metric within its range, every relation as it should be."""
+    outside = {name: (values[name], row["low"], row["high"])
+               for name, row in metrics(stem, profile).items()
+               if not row["low"] <= values[name] <= row["high"]}
+    assert outside == {}
+    for more, less in RANGES[stem][profile]["relations"]:
+        assert values[more] > values[less], f"{more} > {less}"
+
+
+def impostors(data: str, n_heldout: int, protocol: str, **dimensions) -> dict[str, float]:
+    """NDCG@100 of models that have learnt nothing about anybody."""
+    split = getattr(vr.protocols, protocol)(vr.load(data), n_heldout=n_heldout)
+    models = {"random": vr.models.Random(split.n_items),
+              "popularity": vr.models.Popularity(split.n_items),
+              "untrained MVAE": vr.models.MVAE(split.n_items, **dimensions),
+              "untrained EASE": vr.models.EASE(split.n_items)}
+    torch.manual_seed(0)
+    models["untrained MVAE"].reset_parameters()
+    for model in models.values():
+        model.remember_popularity(split)
+    values = {name: vr.evaluate(model, split.test, ks=(100,))["ndcg@100"]
+              for name, model in models.items()}
+    return values | {"zero": 0.0}
+
+
+@pytest.fixture(scope="module", params=[("quick", "LIANG_2018"), ("quick", "SACHDEVA_2019"),
+                                        ("full", "LIANG_2018"), ("full", "SACHDEVA_2019")],
+                ids=" ".join)
+def cheats(request):
+    """Impostors by chapter, for one profile and protocol."""
+    profile, protocol = request.param
+    if profile == "full":
+        request.getfixturevalue("ml_1m")  # skips where it is missing
+    found = {}
+    for stem, profiles in run.chapters().items():
+        own = profiles["full"] | profiles[profile]
+        sizes = {"hidden_dims": own.get("hidden_dims", [600]), "latent_dim": own.get("latent_dim", 200)}
+        found[stem] = impostors(own["data"], own["n_heldout"], protocol, **sizes)
+    return profile, protocol, found
+
+
+def test_a_model_that_learnt_nothing_is_out_of_range(cheats):
+    profile, protocol, found = cheats
+    checked = 0
+    for stem, values in found.items():
+        for name, row in metrics(stem, profile).items():
+            if row["protocol"] != protocol or name.split("_")[1] in IMPERSONAL:
+                continue
+            passing = {cheat: value for cheat, value in values.items()
+                       if row["low"] <= value <= row["high"]}
+            assert passing == {}, name
+            checked += 1
+    assert checked >= 2
+
+
+def test_on_the_synthetic_world_oracle_beats_mvae_beats_popularity():
+    """Paired 95 % intervals, with the quick settings of chapter 6."""
+    own = run.chapters()["06-mvae"]["quick"]
+    log = vr.load("synthetic")
+    for protocol in (vr.protocols.LIANG_2018, vr.protocols.SACHDEVA_2019):
+        split = protocol(log, n_heldout=own["n_heldout"])
+        mvae = vr.models.MVAE(split.n_items, hidden_dims=own["hidden_dims"],
+                              latent_dim=own["latent_dim"])
+        models = [vr.models.Oracle(log), mvae, vr.models.Popularity(split.n_items)]
+        for model in models:
+            vr.fit(model, split, max_epochs=own["max_epochs"], batch_size=own["batch_size"])
+        oracle, mvae, popularity = (vr.evaluate(model, split.test) for model in models)
+        assert vr.compare(oracle, mvae, "ndcg@100").low > 0
+        assert vr.compare(mvae, popularity, "ndcg@100").low > 0
