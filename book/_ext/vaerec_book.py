@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
+import run  # noqa: E402 - the script that runs the notebooks knows what they recorded
 
 
 def repository(root: Path) -> str:
@@ -89,8 +93,23 @@ def adapt_to_builder(app):
         handlers[app.builder.name] = {**handlers.get("html", {}), **own}
 
 
+def show_status(app, docname, source):
+    """Replace the mark on the status page by one row a notebook: what ran, where, how long."""
+    if docname != "book/status":
+        return
+    rows = ["| notebook | minutes | device | data | package |", "|---|---|---|---|---|"]
+    for stem in run.chapters():
+        notebook = run.read(stem)
+        values = run.recorded(notebook)
+        same = notebook.metadata["vaerec"]["package_hash"] == run.package_hash()
+        rows.append(f"| [{stem}](../notebooks/{stem}.ipynb) | {values['seconds'] / 60:.1f} "
+                    f"| {values['device']} | {values['data']} | {'this one' if same else 'older'} |")
+    source[0] = source[0].replace("<!-- status -->", "\n".join(rows))
+
+
 def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
+    app.connect("source-read", show_status)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
