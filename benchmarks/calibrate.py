@@ -122,7 +122,8 @@ def describe(stem: str, profile: str, runs: pd.DataFrame) -> dict:
 def main(profile: str, *stems: str) -> None:
     """Calibrate some notebooks and keep the others' ranges."""
     ranges = yaml.safe_load(RANGES.read_text()) if RANGES.exists() else {}
-    frames = {stem: quick_runs(stem) for stem in stems or run.chapters()} if profile == "quick" else full_runs()
+    quick = {stem: quick_runs(stem) for stem in stems or run.chapters()} if profile == "quick" else {}
+    frames = quick or full_runs()
     for stem, runs in frames.items():
         ranges.setdefault(stem, {})[profile] = describe(stem, profile, runs)
     header = "# Made by benchmarks/calibrate.py. Do not edit: a range is measured, not chosen.\n"

@@ -10,6 +10,7 @@ on one thread; run two side by side, since one run gains less from a second thre
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,7 @@ def append(row: dict) -> None:
     """Add a row under a lock, since two processes share the table."""
     with TABLE.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0, os.SEEK_END)  # another process may have written since the file was opened
         pd.DataFrame([row]).to_csv(file, index=False, header=file.tell() == 0)
 
 

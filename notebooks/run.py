@@ -75,9 +75,9 @@ def code_hash(notebook: nbformat.NotebookNode) -> str:
 
 
 def package_hash() -> str:
-    """SHA-256 of every Python file of the package, with its path."""
+    """SHA-256 of every source file of the package, with its path."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "vaerec").rglob("*.py")):
+    for path in sorted(p for p in (ROOT / "vaerec").rglob("*") if p.suffix in (".py", ".json")):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -71,14 +72,23 @@ class LinearToCap:
         return self.cap * min(1.0, progress / self.fraction)
 
 
-Schedule = Constant | LinearToCap
+Schedule = Callable[[float], float]
 """beta as a function of the fraction of training that is done, 0 to 1."""
 
 SCHEDULES = {schedule.__name__: schedule for schedule in (Constant, LinearToCap)}
 
 
 def schedule_to_dict(schedule: Schedule) -> dict:
-    """A schedule as JSON can hold it: its name and its parameters."""
+    """A schedule as JSON can hold it: its name and its parameters.
+
+    Raises
+    ------
+    ValueError
+        Not a schedule of this module: a function of your own cannot be written to a file.
+    """
+    if type(schedule) not in SCHEDULES.values():
+        raise ValueError(f"beta={schedule!r} cannot be saved: only {', '.join(SCHEDULES)} can. "
+                         "Without save and resume= any function of progress will do")
     return {"name": type(schedule).__name__, **asdict(schedule)}
 
 

@@ -104,6 +104,9 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     ks = sorted(set(ks))
     if not ks or ks[0] < 1 or ks[-1] > model.n_items:
         raise ValueError(f"ks={tuple(ks)}: list lengths must lie in [1, {model.n_items}], the catalogue")
+    if len(held_out.item_counts) != model.n_items:
+        raise ValueError(f"the model knows {model.n_items} items, the held-out users' catalogue has "
+                         f"{len(held_out.item_counts)}: take the split that the model was made for")
     scored = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
     if len(scored) == 0:
         raise ValueError("no held-out user has a target: nothing to score")
@@ -131,6 +134,15 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
 def compare(report: Report, other: Report, metric: str) -> Comparison:
     """Paired difference ``report - other`` in a per-user metric, with a 95 % bootstrap interval.
 
+    The users are drawn once for both models, so what they have in common cancels (Efron 1979).
+
+    Parameters
+    ----------
+    report, other : Report
+        Of two models on the same held-out users, with the same targets.
+    metric : str
+        Such as ``"ndcg@100"``.
+
     Raises
     ------
     ValueError
@@ -146,7 +158,8 @@ def compare(report: Report, other: Report, metric: str) -> Comparison:
 
 def _column(report: Report, metric: str) -> pd.Series:
     if metric not in report.per_user:
-        raise ValueError(f"no per-user metric {metric!r}: expected one of {list(report.per_user)}")
+        raise ValueError(f"no per-user metric {metric!r}: expected one of {list(report.per_user)}; "
+                         f"of all lists together there are {list(report.lists)}")
     return report.per_user[metric]
 
 

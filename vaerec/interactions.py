@@ -45,9 +45,8 @@ class Interactions:
     def __post_init__(self):
         for name, dtype in (("user", np.int64), ("item", np.int64),
                             ("rating", np.float32), ("timestamp", np.int64)):
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, _frozen(np.array(getattr(self, name), dtype=dtype)))
+        object.__setattr__(self, "user_ids", _frozen(np.array(self.user_ids)))
         lengths = {len(a) for a in (self.user, self.item, self.rating, self.timestamp)}
         if len(lengths) != 1:
             raise ValueError(f"user, item, rating and timestamp differ in length: {lengths}")
@@ -69,17 +68,21 @@ class Interactions:
         Raises
         ------
         ValueError
-            A column is missing, the frame is empty, an id is missing or a (user, item) pair
-            occurs twice.
+            A column is missing, the frame is empty, a value is missing, a timestamp is not a whole
+            number or a (user, item) pair occurs twice.
         """
         missing = {"user", "item"} - set(frame.columns)
         if missing:
             raise ValueError(f"no column {sorted(missing)}; the frame has {list(frame.columns)}")
         if frame.empty:
             raise ValueError("the log is empty: no interactions to learn from")
-        blank = frame[["user", "item"]].isna().any(axis=1).to_numpy()
-        if blank.any():
-            raise ValueError(f"row {blank.argmax()} has no user or item id")
+        for column in frame.columns.intersection(["user", "item", "rating", "timestamp"]):
+            blank = frame[column].isna().to_numpy()
+            if blank.any():
+                raise ValueError(f"row {blank.argmax()} has no {column}")
+        if "timestamp" in frame and not pd.api.types.is_integer_dtype(frame["timestamp"]):
+            raise ValueError(f"timestamp holds {frame['timestamp'].dtype}: expected whole numbers, such "
+                             "as seconds; fractions would lose the order")
         user_ids, user = np.unique(frame["user"].to_numpy(), return_inverse=True)
         item_ids, item = np.unique(frame["item"].to_numpy(), return_inverse=True)
         _refuse_duplicates(user, item, user_ids, item_ids)
@@ -181,6 +184,11 @@ class Interactions:
         return np.split(self.item[order], ends[:-1])
 
 
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
 def _refuse_duplicates(user, item, user_ids, item_ids):
     pair = user.astype(np.int64) * len(item_ids) + item
     _, first = np.unique(pair, return_index=True)
@@ -195,9 +203,10 @@ def _refuse_duplicates(user, item, user_ids, item_ids):
 
 def _describe_items(item_ids: np.ndarray, items: pd.DataFrame | None) -> pd.DataFrame:
     """One row per raw id, in their order; unknown titles are the raw id."""
-    known = pd.DataFrame(columns=["item", "title", "genres"]) if items is None else items
+    known = pd.DataFrame({"item": []}) if items is None else items
     known = known.drop_duplicates("item").set_index("item")
-    titles, genres = (known[c].reindex(item_ids) for c in ("title", "genres"))
+    known = known.reindex(index=item_ids, columns=["title", "genres"]).astype(object)
+    titles, genres = known["title"], known["genres"]
     return pd.DataFrame({
         "item": item_ids,
         "title": titles.where(titles.notna(), pd.Series(item_ids, index=item_ids).astype(str)).to_numpy(),

@@ -129,7 +129,8 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
         return _held_out(log, new_item, users, rows & ~is_target, is_target, train)
 
     return Split(train, held_out(validation_users), held_out(test_users),
-                 f"{name}, {targets} targets, {n_heldout} + {n_heldout} users, seed {seed}", targets)
+                 f"{name}, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users, "
+                 f"seed {seed}", targets)
 
 
 def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation: float = 0.1,
@@ -160,7 +161,7 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
         train,
         _held_out(log, new_item, users, shown & ~is_test & ~is_validation, shown & is_validation, train),
         _held_out(log, new_item, users, shown & ~is_test, shown & is_test, train),
-        f"{name}, random targets, seed {seed}", "random",
+        f"{name}, random targets of {fraction:g}, validation {validation:g}, seed {seed}", "random",
     )
 
 

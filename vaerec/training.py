@@ -10,6 +10,8 @@ import pickle
 import sys
 import time
 import warnings
+from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 import lightning as L
@@ -50,9 +52,10 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     lr : float
         Adam's learning rate.
     patience : int, optional
-        Stop after this many epochs without a better validation NDCG@100. None never stops early.
+        Stop after this many epochs, at least 1, without a better validation NDCG@100. None never
+        stops early.
     precision : {"32-true", "bf16-mixed", "16-mixed"}
-        Lightning's name of the arithmetic.
+        Lightning's name of the arithmetic; "16-mixed" needs a GPU.
     resume : path, optional
         Folder of the run. A run that was cut off there, at any moment, goes on from its last whole
         epoch, on a CPU with the same result as without the cut; an empty folder starts a new run.
@@ -72,33 +75,48 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         A parameter out of range, a model made for another catalogue, or a folder that holds
         another run or a damaged checkpoint.
     FloatingPointError
-        The loss is not finite; says in which epoch and step, and the likely cause.
+        The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
-    _check(max_epochs=max_epochs, batch_size=batch_size, lr=lr, precision=precision)
+    _check_whole(max_epochs=max_epochs, batch_size=batch_size,
+                 patience=1 if patience is None else patience)
+    _check(seed=seed, lr=lr, precision=precision)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
     settings = {
-        "model": type(model).__name__, "hyper_parameters": model.hyper_parameters(),
-        "protocol": split.name, "data": split.train.fingerprint, "max_epochs": max_epochs,
-        "seed": seed, "batch_size": batch_size, "lr": lr, "patience": patience,
-        "precision": precision,
+        "model": type(model).__name__,
+        "hyper_parameters": model.hyper_parameters() if resume else None,
+        "protocol": split.name, "data": split.train.fingerprint, "max_epochs": int(max_epochs),
+        "seed": int(seed), "batch_size": int(batch_size), "lr": float(lr),
+        "patience": None if patience is None else int(patience), "precision": precision,
     }
     record = _Record(split, settings, Path(resume) if resume else None)
+    model.cpu()  # a seed gives other numbers on a GPU, where an earlier fit may have left the model
     torch.manual_seed(seed)
     model.reset_parameters()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not record.finished:
-        _train(model, record, logger)
+        _train(model, record, logger, device)
     model.load_state_dict(record.best_weights)
+    model.to(device)
     return pd.DataFrame(record.rows)
 
 
-def _check(*, max_epochs: int, batch_size: int, lr: float, precision: str) -> None:
-    for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size), ("lr", lr)):
-        if not value > 0:
-            raise ValueError(f"{name}={value}: expected a positive number")
+def _check_whole(**values: int) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}={value}: expected a whole number of at least 1")
+
+
+def _check(*, seed: int, lr: float, precision: str) -> None:
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed={seed}: expected a whole number of at least 0")
+    if not 0 < lr < float("inf"):
+        raise ValueError(f"lr={lr}: expected a positive number")
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {PRECISIONS}")
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        raise ValueError("precision='16-mixed' needs a GPU: take 'bf16-mixed'")
 
 
 def _fit_closed_form(model: TopNRecommender, split: Split) -> pd.DataFrame:
@@ -113,21 +131,23 @@ def _validate(model: TopNRecommender, split: Split) -> dict[str, float]:
     return {f"validation_ndcg@{k}": evaluate(model, split.validation, ks=(k,))[f"ndcg@{k}"]}
 
 
-def _train(model: TopNRecommender, record: _Record, logger: Logger | None) -> None:
+def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
+           device: torch.device) -> None:
     settings = record.settings
     batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with _quiet():
         trainer = L.Trainer(
             accelerator=device.type, devices=1, max_epochs=settings["max_epochs"],
             precision=settings["precision"], callbacks=[record], logger=logger or False,
-            enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False,
+            enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False,
             enable_checkpointing=False, num_sanity_val_steps=0,
         )
         task = _Task(model, batches, settings["lr"], settings["max_epochs"])
         checkpoint = record.checkpoint if record.rows else None
-        trainer.fit(task, train_dataloaders=batches, ckpt_path=checkpoint, weights_only=True)
-    model.to(device)
+        try:
+            trainer.fit(task, train_dataloaders=batches, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C, which would end a notebook's kernel
+            raise KeyboardInterrupt from stop
 
 
 class _Task(L.LightningModule):
@@ -193,7 +213,7 @@ class _Record(L.Callback):
 
     def on_train_epoch_end(self, trainer, task):
         epoch = trainer.current_epoch
-        _refuse_non_finite(task.epoch_parts, epoch, self.settings)
+        _refuse_non_finite(task, epoch, self.settings)
         seconds = time.perf_counter() - self.start
         self.rows.append({"epoch": epoch, **_epoch_means(task.epoch_parts),
                           **_validate(task.model, self.split), "seconds": seconds})
@@ -207,8 +227,10 @@ class _Record(L.Callback):
 
     def _write(self, trainer: L.Trainer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name, write in ((CHECKPOINT, trainer.save_checkpoint),
-                            (HISTORY, lambda path: pd.DataFrame(self.rows).to_csv(path, index=False))):
+        table = pd.DataFrame(self.rows)
+        # The checkpoint last: after a kill in between, the next run writes the history's row again.
+        for name, write in ((HISTORY, partial(table.to_csv, index=False)),
+                            (CHECKPOINT, trainer.save_checkpoint)):
             draft = self.folder / f"{name}.part"
             write(draft)
             os.replace(draft, self.folder / name)  # a kill leaves the old file or the new one
@@ -239,16 +261,20 @@ def _read_checkpoint(path: Path, settings: dict) -> dict:
     return state
 
 
-def _refuse_non_finite(parts: list[dict], epoch: int, settings: dict) -> None:
+def _refuse_non_finite(task: _Task, epoch: int, settings: dict) -> None:
     # Looked at once an epoch: a look at each step would make a GPU wait for each step.
-    finite = torch.stack([part["loss"] for part in parts]).isfinite()
-    if finite.all():
+    bad = ~torch.stack([part["loss"] for part in task.epoch_parts]).isfinite()
+    if bad.any():
+        what, step = "loss", int(bad.int().argmax())
+    elif not all(weights.isfinite().all() for weights in task.model.parameters()):
+        what, step = "weights", len(bad) - 1
+    else:
         return
     if settings["precision"] == "16-mixed":
         cause = "float16 overflows; try precision='bf16-mixed'"
     else:
         cause = f"lr={settings['lr']} is too large; try a tenth of it"
-    raise FloatingPointError(f"the loss is not finite in epoch {epoch}, step {int((~finite).int().argmax())} "
+    raise FloatingPointError(f"the {what} became not finite in epoch {epoch}, by step {step} "
                              f"(both from 0). Likely cause: {cause}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
-import run  # noqa: E402 - the script that runs the notebooks knows what they recorded
+import run
 
 
 def repository(root: Path) -> str:

@@ -255,6 +255,12 @@ def test_scores_that_are_not_numbers_are_refused():
         vr.evaluate(Fixed(scores), held_out, ks=(5,))
 
 
+def test_another_catalogue_is_refused():
+    _, held_out = questions(0)
+    with pytest.raises(ValueError, match="knows 35 items, the held-out users' catalogue has 30"):
+        vr.evaluate(Fixed(np.zeros((12, 35))), held_out, ks=(5,))
+
+
 def test_no_targets_at_all_is_refused():
     scores, held_out = questions(0)
     held_out.targets[:] = [np.empty(0, np.int64)] * len(held_out.targets)

@@ -50,8 +50,25 @@ def test_csr_holds_one_for_each_interaction():
     assert np.array_equal(csr.toarray(), dense)
 
 
+def test_items_need_not_have_genres():
+    items = pd.DataFrame({"item": ["a"], "title": ["Ay"]})
+    log = vr.Interactions.from_frame(frame(), items=items)
+    assert log.items["title"].tolist() == ["Ay", "b"] and log.items["genres"].tolist() == ["", ""]
+
+
+def test_the_caller_keeps_his_own_arrays():
+    source = frame(timestamp=[3, 2, 1])
+    log = vr.Interactions.from_frame(source)
+    before = log.fingerprint
+    source.loc[:, "timestamp"] = 0
+    assert vr.Interactions.from_frame(source).fingerprint != before
+    assert log.timestamp.tolist() == [3, 2, 1]
+
+
 def test_arrays_are_read_only():
     log = random_log(0)
+    with pytest.raises(ValueError, match="read-only"):
+        log.user_ids[0] = 9
     with pytest.raises(ValueError, match="read-only"):
         log.user[0] = 3
 
@@ -98,7 +115,10 @@ def test_filter_keeps_titles_beside_their_items():
 @pytest.mark.parametrize("bad, message", [
     (pd.DataFrame({"user": [1]}), "no column"),
     (pd.DataFrame({"user": [], "item": []}), "log is empty"),
-    (pd.DataFrame({"user": [1, None], "item": [1, 2]}), "row 1 has no user or item"),
+    (pd.DataFrame({"user": [1, None], "item": [1, 2]}), "row 1 has no user"),
+    (pd.DataFrame({"user": [1, 2], "item": [1, 2], "timestamp": [1, None]}), "row 1 has no timestamp"),
+    (pd.DataFrame({"user": [1, 2], "item": [1, 2], "rating": [None, 3.0]}), "row 0 has no rating"),
+    (pd.DataFrame({"user": [1, 2], "item": [1, 2], "timestamp": [1.7, 1.2]}), "expected whole numbers"),
     (pd.DataFrame({"user": [1, 1, 1], "item": [1, 2, 1]}), "row 2 repeats user 1 with item 1"),
 ])
 def test_bad_frames_are_refused(bad, message):

@@ -83,6 +83,15 @@ def test_k_larger_than_the_catalogue(fitted, world_split):
         fitted.recommend([[world_split.item_ids[0]]], k=10_000, item_ids=world_split.item_ids)
 
 
+def test_item_ids_of_another_catalogue(fitted, world_split):
+    with pytest.raises(ValueError, match=r"item_ids holds .* pass split\.item_ids"):
+        fitted.recommend([[world_split.item_ids[0]]], item_ids=np.append(world_split.item_ids, 9999))
+
+
+def test_no_histories_at_all(fitted, world_split):
+    assert fitted.scores([]).shape == (0, world_split.n_items)
+
+
 def test_masking_touches_seen_items_only():
     scores = torch.arange(12.0).reshape(2, 6)
     out = mask_seen(scores, [np.array([1, 4]), np.array([], dtype=np.int64)])
@@ -97,6 +106,7 @@ def test_random_repeats_itself_but_not_from_user_to_user():
     assert torch.equal(scores, model.scores(histories))
     assert not torch.equal(scores[0], scores[1])
     assert not torch.equal(scores, vr.models.Random(50, seed=4).scores(histories))
+    assert torch.equal(scores[1:], model.scores(histories[1:]))  # whoever else is in the batch
 
 
 def test_ease_solves_its_optimisation_problem(fitted, world_split):
@@ -127,7 +137,8 @@ def test_wrong_parameters_of_ease(options, message):
 @pytest.mark.parametrize("options, message", [
     ({"latent_dim": 0}, "latent_dim=0"), ({"hidden_dims": ()}, "at least one hidden layer"),
     ({"hidden_dims": (4, 0)}, "positive sizes"), ({"decoder_dims": (0,)}, "decoder_dims=(0,)"),
-    ({"likelihood": "poisson"}, "likelihood='poisson'"), ({"dropout": 1.0}, "dropout=1.0")])
+    ({"likelihood": "poisson"}, "likelihood='poisson'"), ({"beta": "high"}, "beta='high'"),
+    ({"beta": -0.1}, "beta=-0.1"), ({"dropout": 1.0}, "dropout=1.0")])
 def test_wrong_parameters_of_mvae(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         vr.models.MVAE(10, **options)

@@ -81,7 +81,6 @@ def test_scores_are_calibrated(split, world):
     hit, candidate = np.zeros_like(score), np.ones_like(score, dtype=bool)
     for u, (shown, targets) in enumerate(zip(split.test.fold_in, split.test.targets, strict=True)):
         hit[u, targets] = 1
-        candidate[u, shown] = len(targets) > 0
         candidate[u] &= len(targets) > 0
         candidate[u, shown] = False
     score, hit = score[candidate], hit[candidate]

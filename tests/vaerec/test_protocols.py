@@ -50,6 +50,22 @@ def test_users_are_drawn_as_the_authors_draw_them(ml_1m):
     assert set(split.train.user_ids) == set(permuted[:-1500])
 
 
+def test_random_targets_are_those_of_the_authors(ml_1m):
+    """Their recipe in plain Python: reseed for each part, users by raw id, rows in file order."""
+    kept = ml_1m.filter(min_rating=4, min_user_items=5)
+    split = vr.protocols.LIANG_2018(ml_1m)
+    table = pd.DataFrame({"user": kept.user_ids[kept.user], "item": kept.item_ids[kept.item]})
+    table = table[table["item"].isin(split.item_ids)]
+    for held_out in (split.validation, split.test):
+        np.random.seed(98765)  # noqa: NPY002 - the authors' generator
+        expected = {}
+        for user, own in table[table["user"].isin(held_out.user_ids)].groupby("user"):
+            n = len(own)
+            chosen = np.random.choice(n, size=int(0.2 * n), replace=False) if n >= 5 else []  # noqa: NPY002
+            expected[user] = set(own["item"].to_numpy()[chosen])
+        assert dict(zip(held_out.user_ids, raw_sets(split, held_out.targets), strict=True)) == expected
+
+
 def raw_sets(split, histories):
     return [set(split.item_ids[h]) for h in histories]
 

@@ -116,3 +116,30 @@ def test_a_hostile_checkpoint_runs_nothing(world_split, tmp_path):
     with pytest.raises(ValueError, match="not a whole checkpoint"):
         vr.fit(small(world_split), world_split, max_epochs=2, resume=tmp_path)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_kill_between_the_two_files_of_an_epoch(world_split, tmp_path, monkeypatch):
+    """The history of the last epoch is written, its checkpoint is not: the epoch is run again."""
+    replace, calls = os.replace, []
+
+    def cut(source, target):
+        calls.append(target)
+        if len(calls) == 6:  # the third epoch's checkpoint
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    whole = vr.fit(small(world_split), world_split, max_epochs=3).drop(columns="seconds")
+    monkeypatch.setattr(os, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        vr.fit(small(world_split), world_split, max_epochs=3, resume=tmp_path)
+    monkeypatch.undo()
+    again = vr.fit(small(world_split), world_split, max_epochs=3, resume=tmp_path)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), whole)
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 3
+
+
+def test_another_fraction_is_another_run(world, tmp_path):
+    splits = [vr.protocols.strong_generalization(world, n_heldout=60, fraction=f) for f in (0.2, 0.5)]
+    vr.fit(small(splits[0]), splits[0], max_epochs=2, resume=tmp_path)
+    with pytest.raises(ValueError, match="protocol is"):
+        vr.fit(small(splits[1]), splits[1], max_epochs=2, resume=tmp_path)

@@ -62,6 +62,26 @@ def test_a_truncated_file(trained, tmp_path, share):
         vr.models.MVAE.load(path)
 
 
+def test_a_flipped_bit_anywhere_is_noticed(trained, tmp_path):
+    path = tmp_path / "m"
+    trained.save(path)
+    content = path.read_bytes()
+    for place in [*range(0, 900, 7), *range(900, len(content), 2111)]:
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=str(path)):
+            vr.models.MVAE.load(path)
+
+
+def test_what_cannot_be_saved_says_so(world, world_split, tmp_path):
+    with pytest.raises(ValueError, match="Oracle cannot be saved"):
+        vr.models.Oracle(world).save(tmp_path / "m")
+    model = vr.models.MVAE(world_split.n_items, beta=lambda progress: progress)
+    with pytest.raises(ValueError, match="only Constant, LinearToCap can"):
+        model.save(tmp_path / "m")
+
+
 @pytest.mark.parametrize("place", ["header", "weights"])
 def test_a_changed_byte(trained, tmp_path, place):
     path = tmp_path / "m"

@@ -1,5 +1,6 @@
 """fit(): seeds, best weights, early stopping, and the numbers on MovieLens-1M."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -7,6 +8,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 import vaerec as vr
 from vaerec.elbo import Constant
+from vaerec.training import _epoch_means
 
 
 def small(split, **options):
@@ -66,9 +68,10 @@ def test_another_catalogue_is_refused(world_split):
 
 
 @pytest.mark.parametrize("options", [{"max_epochs": 0}, {"batch_size": 0}, {"lr": -1.0},
-                                     {"precision": "8-true"}])
+                                     {"precision": "8-true"}, {"max_epochs": 2.5}, {"patience": 0},
+                                     {"seed": -1}, {"seed": 0.5}])
 def test_wrong_parameters(world_split, options):
-    (name, value), = options.items()
+    ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name}={value!r}"):
         vr.fit(small(world_split), world_split, **options)
 
@@ -96,12 +99,9 @@ def test_recency_lifts_ease_on_temporal_targets(ml_1m):
     assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(0.283, abs=1e-3)
 
 
-def test_epoch_means_are_means_over_users(world_split):
-    """With frozen weights (a step size of next to nothing) batches of any size give one mean."""
-    losses = [vr.fit(small(world_split, dropout=0.0, beta=Constant(0.0)), world_split, max_epochs=1,
-                     batch_size=size, lr=1e-12)["distortion"][0] for size in (7, 280)]
-    # only the drawn noise differs; at these weights it moves the loss little
-    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+def test_epoch_means_are_means_over_users():
+    parts = [{"users": 7, "loss": torch.tensor(1.0)}, {"users": 1, "loss": torch.tensor(5.0)}]
+    assert _epoch_means(parts) == {"loss": 1.5}
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monkeypatch):
@@ -115,8 +115,48 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monke
 
     monkeypatch.setattr(model, "loss", breaks_in_the_ninth_step)
     # 280 training users in batches of 50: six steps an epoch
-    with pytest.raises(FloatingPointError, match=r"epoch 1, step 2 .*lr=0.5 is too large"):
+    with pytest.raises(FloatingPointError, match=r"loss .* epoch 1, by step 2 .*lr=0.5 is too large"):
         vr.fit(model, world_split, max_epochs=3, batch_size=50, lr=0.5)
+
+
+def test_weights_that_are_not_finite_are_named_too(world_split, monkeypatch):
+    model = small(world_split)
+    monkeypatch.setattr(model, "loss", lambda bags, progress: (
+        (model.item_weight.sum() * 0).sqrt(), {"rate": 0.0}))  # a loss of 0 with an infinite gradient
+    with pytest.raises(FloatingPointError, match="weights .* epoch 0, by step 0"):
+        vr.fit(model, world_split, max_epochs=2, batch_size=280)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_float16_is_refused_without_a_gpu(world_split):
+    with pytest.raises(ValueError, match="'16-mixed' needs a GPU: take 'bf16-mixed'"):
+        vr.fit(small(world_split), world_split, precision="16-mixed")
+
+
+def test_numpy_numbers_are_numbers(world_split, tmp_path):
+    model = vr.models.MVAE(world_split.n_items, hidden_dims=(np.int64(8),), latent_dim=np.int64(4))
+    history = vr.fit(model, world_split, max_epochs=np.int64(2), seed=np.int64(0), resume=tmp_path)
+    model.save(tmp_path / "model")
+    assert len(history) == 2
+
+
+def test_any_function_of_progress_is_a_schedule(world_split):
+    seen = []
+    history = vr.fit(small(world_split, beta=lambda progress: seen.append(progress) or progress**2),
+                     world_split, max_epochs=2, batch_size=140)
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert history["beta"].tolist() == pytest.approx([0.25**2 / 2, (0.5**2 + 0.75**2) / 2])
+
+
+def test_ctrl_c_is_ctrl_c(world_split, monkeypatch):
+    model = small(world_split)
+
+    def interrupted(bags, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        vr.fit(model, world_split, max_epochs=2)
 
 
 def test_bf16_trains_nearly_alike(world_split):

@@ -36,7 +36,7 @@ class TopNRecommender(nn.Module):
         super().__init__()
         if n_items < 1:
             raise ValueError(f"n_items={n_items}: a catalogue has at least one item")
-        self.n_items = n_items
+        self.n_items = int(n_items)
         # log of the training counts: the answer for an empty history
         self.register_buffer("log_popularity", torch.zeros(n_items))
 
@@ -127,10 +127,14 @@ class TopNRecommender(nn.Module):
         ----------
         histories : list of B lists
             Raw item ids, oldest first.
+        k : int
+            Length of the list.
         item_ids : array [n_items]
             Dense -> raw id: ``split.item_ids``.
         on_unknown : {"raise", "skip"}
             What to do with a raw id that is not in ``item_ids``.
+        users : sequence of B raw user ids, optional
+            Asked for by the `Oracle` alone.
 
         Returns
         -------
@@ -141,8 +145,11 @@ class TopNRecommender(nn.Module):
         Raises
         ------
         ValueError
-            Unknown id, or k larger than the catalogue.
+            Unknown id, k larger than the catalogue, or ``item_ids`` of another catalogue.
         """
+        if len(item_ids) != self.n_items:
+            raise ValueError(f"item_ids holds {len(item_ids)} ids, the model knows {self.n_items} items: "
+                             "pass split.item_ids of the split that it was made for")
         if not 1 <= k <= self.n_items:
             raise ValueError(f"k={k}: the catalogue has {self.n_items} items")
         dense = [_to_dense(history, item_ids, on_unknown) for history in histories]

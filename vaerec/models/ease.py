@@ -59,7 +59,7 @@ class EASE(TopNRecommender):
 
     def score_batch(self, histories: Histories, users=None) -> Tensor:
         """Weighted sum of the rows of B that belong to the history, [B, I]."""
-        lengths = np.array([len(history) for history in histories])
+        lengths = np.array([len(history) for history in histories], dtype=np.int64)
         ends = np.cumsum([0, *lengths])
         items = np.concatenate([*histories, np.empty(0, np.int64)])
         age = np.repeat(ends[1:] - 1, lengths) - np.arange(len(items))

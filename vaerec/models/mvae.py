@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vaerec.batches import Bags
 from vaerec.elbo import (
+    Constant,
     LinearToCap,
     Schedule,
     gaussian_kl,
@@ -38,8 +39,8 @@ class MVAE(TopNRecommender):
         Size of the taste vector z, L.
     dropout : float
         Share of a history's items hidden from the encoder in training.
-    beta : Schedule
-        Weight of the KL term as a function of the fraction of training done.
+    beta : Schedule or float
+        Weight of the KL term as a function of the fraction of training done, or a constant.
     decoder_dims : sequence of int, optional
         Width of each hidden layer of the decoder; by default ``hidden_dims`` backwards.
     likelihood : {"multinomial", "bernoulli", "gaussian"}
@@ -52,17 +53,21 @@ class MVAE(TopNRecommender):
     """
 
     def __init__(self, n_items: int, hidden_dims: Sequence[int] = (600,), latent_dim: int = 200,
-                 dropout: float = 0.5, beta: Schedule = LinearToCap(0.2),
+                 dropout: float = 0.5, beta: Schedule | float = LinearToCap(0.2),
                  decoder_dims: Sequence[int] | None = None, likelihood: str = "multinomial"):
         super().__init__(n_items)
-        hidden_dims = tuple(hidden_dims)
-        decoder_dims = hidden_dims[::-1] if decoder_dims is None else tuple(decoder_dims)
+        hidden_dims, latent_dim = tuple(map(int, hidden_dims)), int(latent_dim)
+        decoder_dims = hidden_dims[::-1] if decoder_dims is None else tuple(map(int, decoder_dims))
         if not hidden_dims or min(*hidden_dims, *decoder_dims, latent_dim) < 1:
             raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}, "
                              f"decoder_dims={decoder_dims}: expected at least one hidden layer in "
                              "the encoder, and positive sizes")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
+        if isinstance(beta, int | float):
+            beta = Constant(beta)
+        if not callable(beta):
+            raise ValueError(f"beta={beta!r}: expected a number or a schedule, such as LinearToCap(0.2)")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood={likelihood!r}: expected one of {tuple(LIKELIHOODS)}")
         self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims

@@ -75,6 +75,10 @@ class Oracle(TopNRecommender):
         self.targets: str | None = None
         self.columns: np.ndarray | None = None  # the split's dense item -> the truth's, [I]
 
+    def hyper_parameters(self) -> dict:
+        """Refuse: the oracle is its world, which a file of weights cannot hold."""
+        raise ValueError("an Oracle cannot be saved: make it again from its log, Oracle(log)")
+
     def remember_popularity(self, split: Split) -> None:
         """Take over the split's catalogue, which may lack items that training never saw."""
         self.n_items = split.n_items

@@ -39,7 +39,9 @@ class Random(TopNRecommender):
 
     def score_batch(self, histories: Histories, users=None) -> Tensor:
         """Uniform scores, [B, I]."""
-        # The checksum keeps two batches of one evaluation from getting the same lists.
-        flat = np.concatenate([*histories, np.empty(0, np.int64)])
-        generator = torch.Generator().manual_seed(zlib.crc32(flat.tobytes(), self.seed))
-        return torch.rand(len(histories), self.n_items, generator=generator).to(self.device)
+        scores = torch.empty(len(histories), self.n_items)
+        # One generator a user: the scores must not depend on who else is in the batch.
+        for row, history in zip(scores, histories, strict=True):
+            seed = zlib.crc32(np.asarray(history).tobytes(), self.seed)
+            row.uniform_(generator=torch.Generator().manual_seed(seed))
+        return scores.to(self.device)

@@ -54,12 +54,16 @@ def read(path: str | os.PathLike, model: str) -> tuple[dict, dict[str, Tensor]]:
                          "save the model again or copy the file again") from error
     if FORMAT not in metadata:
         raise ValueError(f"{path} was not written by vaerec's save: no {FORMAT!r} in its header")
-    description = json.loads(metadata[FORMAT])
-    if description["model"] != model:
-        raise ValueError(f"{path} holds {description['model']}, not {model}: "
-                         f"load it with vr.models.{description['model']}.load")
-    hyper_parameters = description["hyper_parameters"]
-    if description["sha256"] != _checksum(model, hyper_parameters, weights):
+    try:
+        description = json.loads(metadata[FORMAT])
+        written, hyper_parameters, checksum = (
+            description[key] for key in ("model", "hyper_parameters", "sha256"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} was changed after it was written: its description cannot be read "
+                         f"({error})") from error
+    if written != model:
+        raise ValueError(f"{path} holds {written}, not {model}: load it with vr.models.{written}.load")
+    if checksum != _checksum(model, hyper_parameters, weights):
         raise ValueError(f"{path} was changed after it was written: its checksum does not hold")
     return hyper_parameters, weights
 
