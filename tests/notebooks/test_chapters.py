@@ -98,6 +98,12 @@ def test_the_outputs_belong_to_the_code(notebook, stem):
         f"the code changed after the last run: make notebooks PROFILE=full ONLY={stem}")
 
 
+def test_the_stated_minutes_are_those_that_it_took(notebook):
+    (stated,) = re.findall(r"full_minutes=([\d.]+)", run.code_cells(notebook)[0].source)
+    taken = run.recorded(notebook)["seconds"] / 60
+    assert float(stated) / 3 < taken <= float(stated)
+
+
 def test_every_cell_ran_in_order(notebook):
     counts = [cell.execution_count for cell in run.code_cells(notebook) if cell.source.strip()]
     assert counts == list(range(1, len(counts) + 1))

@@ -27,8 +27,10 @@ def test_every_chapter_has_ranges_for_both_profiles():
 @pytest.mark.parametrize(("stem", "profile"), CASES)
 def test_ranges_follow_from_mean_and_deviation(stem, profile):
     for row in metrics(stem, profile).values():
-        n, spread = row["n"], row["sd"] * np.sqrt(1 + 1 / row["n"])
-        half = max(0.003, t.ppf(0.995, n - 1) * spread)
+        n, half = row["n"], 0.003
+        assert n > 1 or row["sd"] == 0
+        if n > 1:
+            half = max(half, t.ppf(0.995, n - 1) * row["sd"] * np.sqrt(1 + 1 / n))
         assert row["low"] == pytest.approx(row["mean"] - half, abs=5e-5)
         assert row["high"] == pytest.approx(row["mean"] + half, abs=5e-5)
 
