@@ -1,5 +1,8 @@
 """fit(): seeds, best weights, early stopping, and the numbers on MovieLens-1M."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,7 +85,27 @@ def test_fit_is_quiet(world_split, capfd):
     assert captured.out == captured.err == ""
 
 
-@pytest.mark.parametrize("protocol, popularity, ease", [("LIANG_2018", 0.2169, 0.4266),
+IN_A_TERMINAL = """
+import pty, sys
+pty.spawn([sys.executable, "-c", '''
+import fcntl, struct, termios
+fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))  # rows, columns
+import vaerec as vr
+log = vr.load("synthetic", n_users=100, n_items=40)
+split = vr.protocols.LIANG_2018(log, n_heldout=10)
+vr.fit(vr.models.MVAE(split.n_items, hidden_dims=(8,), latent_dim=2), split, max_epochs=3)
+'''])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is a Unix thing")
+def test_a_terminal_shows_progress():
+    done = subprocess.run([sys.executable, "-c", IN_A_TERMINAL], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120)
+    assert "Epoch 2: 100%" in done.stdout
+
+
+@pytest.mark.parametrize(("protocol", "popularity", "ease"), [("LIANG_2018", 0.2169, 0.4266),
                                                         ("SACHDEVA_2019", 0.1470, 0.2385)])
 def test_baselines_on_ml_1m(ml_1m, protocol, popularity, ease):
     split = getattr(vr.protocols, protocol)(ml_1m)
