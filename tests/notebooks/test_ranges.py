@@ -1,6 +1,7 @@
 """Metric ranges: where they come from, what they let pass, and what they must not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import run
 import torch
@@ -48,6 +49,15 @@ def check(values: dict, stem: str, profile: str) -> None:
     assert outside == {}
     for more, less in RANGES[stem][profile]["relations"]:
         assert values[more] > values[less], f"{more} > {less}"
+
+
+def test_what_chapter_6_says_of_the_long_runs_holds_in_every_seed():
+    runs = pd.read_csv(run.ROOT / "benchmarks" / "mvae_seeds.csv")
+    reached = runs.groupby("variant")["ndcg@100"].agg(["min", "max", "size"])
+    assert (reached["size"] == 5).all()
+    low, high = reached.loc["LIANG_2018", ["min", "max"]]
+    assert reached.loc[["bernoulli", "gaussian", "averaged KL"], "max"].max() < low
+    assert reached.loc["noise .01", "min"] > high
 
 
 def impostors(data: str, n_heldout: int, protocol: str, **dimensions) -> dict[str, float]:
