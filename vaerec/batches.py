@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +55,22 @@ class Bags(NamedTuple):
         place = torch.arange(int(offsets[-1]), device=self.items.device)
         return Bags(self.items[place + shift.repeat_interleave(lengths)], offsets)
 
+    def split(self, size: int) -> Iterator[Bags]:
+        """The users in parts of ``size``, the last one smaller; nothing is copied."""
+        ends = self.offsets[::size].tolist()
+        ends = ends if self.n_users % size == 0 else [*ends, len(self.items)]
+        for first, (start, stop) in enumerate(itertools.pairwise(ends)):
+            offsets = self.offsets[first * size:(first + 1) * size + 1]
+            yield Bags(self.items[start:stop], offsets - start)
+
     def to(self, device: torch.device) -> Bags:
         """The same bags on another device."""
         return Bags(self.items.to(device), self.offsets.to(device))
+
+
+def random_seed(seed: int, *place: int) -> int:
+    """A seed for one use of chance: streams of different places in a run have nothing in common."""
+    return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])
 
 
 class UserBatches(torch.utils.data.IterableDataset):
@@ -71,7 +86,7 @@ class UserBatches(torch.utils.data.IterableDataset):
         return -(-self.bags.n_users // self.batch_size)
 
     def __iter__(self):
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        generator = torch.Generator().manual_seed(random_seed(self.seed, 0, self.epoch))
         order = torch.randperm(self.bags.n_users, generator=generator)
         for users in order.split(self.batch_size):
             yield self.bags.select(users)

@@ -52,6 +52,87 @@ def gaussian_log_likelihood(logits: Tensor, bags: Bags) -> Tensor:
     return _chosen(logits, bags) - 0.5 * bags.lengths() - 0.5 * logits.square().sum(dim=1)
 
 
+def linear_multinomial(hidden: Tensor, weight: Tensor, bias: Tensor, bags: Bags,
+                       row_weight: Tensor | None = None, chunk: int | None = None) -> Tensor:
+    r"""Weighted sum of multinomial log-likelihoods straight from the last hidden layer: a scalar.
+
+    .. math:: \sum_b w_b \log p(x_b \mid h_b), \qquad f_b = W h_b + c
+
+    The same as ``(row_weight * multinomial_log_likelihood(linear(hidden, weight, bias), bags)).sum()``
+    without ever holding [B, I]: logits exist for ``chunk`` rows at a time. Since
+    :math:`\partial \log p / \partial f = x - |x| \operatorname{softmax} f` needs nothing but those
+    logits, the gradients are finished in the forward pass, in the logits' own memory, and the
+    backward pass only scales them. Under autocast the matrix products run in the lower precision,
+    the softmax and all sums in float32.
+
+    Parameters
+    ----------
+    hidden : Tensor [B, H]
+    weight : Tensor [I, H]
+    bias : Tensor [I]
+    bags : Bags
+        The items of the B rows; a row without items adds 0.
+    row_weight : Tensor [B], optional
+        1 for each row if not given. It gets no gradient.
+    chunk : int, optional
+        Rows whose logits exist at once. By default as many as fit into 8 MB, and at least 128:
+        with fewer the matrix products slow down.
+    """
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    row_weight = torch.ones(len(hidden), device=hidden.device) if row_weight is None else row_weight
+    chunk = max(128, 2**21 // len(weight)) if chunk is None else chunk
+    return _LinearMultinomial.apply(hidden, weight, bias, bags, row_weight.to(wide), chunk)
+
+
+class _LinearMultinomial(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, bags, row_weight, chunk):
+        inputs, device = (hidden, weight, bias), hidden.device.type
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        grads = [torch.zeros_like(tensor, dtype=row_weight.dtype) for tensor in inputs]
+        total = row_weight.new_zeros(())
+        with torch.autocast(device, enabled=False):
+            hidden, weight, bias = (tensor.to(low) for tensor in inputs)
+            for first, part in enumerate(bags.split(chunk)):
+                rows = slice(first * chunk, (first + 1) * chunk)
+                logits = torch.addmm(bias, hidden[rows], weight.T).to(row_weight.dtype)  # [chunk, I]
+                value, push = _multinomial_push(logits, part, row_weight[rows])
+                total += value
+                grads[2] += push.sum(dim=0)
+                push = push.to(low)
+                grads[0][rows] = (push @ weight).to(row_weight.dtype)
+                _add_product(grads[1], push.T, hidden[rows])
+        ctx.save_for_backward(*(grad.to(own.dtype) for grad, own in zip(grads, inputs, strict=True)))
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return *(grad.to(own.dtype) * own for own in ctx.saved_tensors), None, None, None
+
+
+def _multinomial_push(logits: Tensor, bags: Bags, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted log-likelihood, and its gradient [B, I] written over the logits [B, I]."""
+    user = bags.user()
+    value = (weight[user] * logits[user, bags.items]).sum()
+    peak = logits.amax(dim=1)  # [B]
+    mass = logits.sub_(peak[:, None]).exp_()  # the softmax before it is divided by its sum
+    norm = mass.sum(dim=1)
+    spent = weight * bags.lengths()
+    push = mass.mul_((-spent / norm)[:, None])
+    push.index_put_((user, bags.items), weight[user], accumulate=True)
+    return value - (spent * (norm.log() + peak)).sum(), push
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a @ b to total, in place where the types allow it."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
+
+
 LIKELIHOODS = {"multinomial": multinomial_log_likelihood, "bernoulli": bernoulli_log_likelihood,
                "gaussian": gaussian_log_likelihood}
 

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.loggers import Logger
 
-from vaerec.batches import UserBatches
+from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import evaluate
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
@@ -92,7 +92,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     }
     record = _Record(split, settings, Path(resume) if resume else None)
     model.cpu()  # a seed gives other numbers on a GPU, where an earlier fit may have left the model
-    torch.manual_seed(seed)
+    torch.manual_seed(random_seed(seed))
     model.reset_parameters()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not record.finished:
@@ -164,7 +164,7 @@ class _Task(L.LightningModule):
 
     def on_train_epoch_start(self):
         self.batches.epoch = self.current_epoch
-        torch.manual_seed(self.batches.seed * 100_003 + self.current_epoch)
+        torch.manual_seed(random_seed(self.batches.seed, 1, self.current_epoch))
         self.model.train()  # the validation of the epoch before left it in eval mode
         self.epoch_parts = []
 

@@ -151,8 +151,8 @@ def test_an_empty_catalogue_is_refused():
 
 def dense_mvae_loss(model, x, noise, beta):
     """Liang et al. 2018 written plainly: dense rows in, log-softmax times the row out."""
-    hidden = nn.functional.normalize(x, dim=1) @ model.item_weight + model.item_bias
-    mu, logvar = model.encoder(hidden).chunk(2, dim=1)
+    hidden = nn.functional.normalize(x, dim=1) @ model.first.weight + model.first.bias
+    mu, logvar = model.encoder(hidden.tanh()).chunk(2, dim=1)
     logits = model.decoder(mu + (0.5 * logvar).exp() * noise)
     log_likelihood = (nn.functional.log_softmax(logits, dim=1) * x).sum(dim=1)
     return (-log_likelihood + beta * gaussian_kl(mu, logvar)).mean()

@@ -78,7 +78,7 @@ def test_what_cannot_be_saved_says_so(world, world_split, tmp_path):
     with pytest.raises(ValueError, match="Oracle cannot be saved"):
         vr.models.Oracle(world).save(tmp_path / "m")
     model = vr.models.MVAE(world_split.n_items, beta=lambda progress: progress)
-    with pytest.raises(ValueError, match="only Constant, LinearToCap can"):
+    with pytest.raises(ValueError, match="only Constant, LinearToCap, Cyclical can"):
         model.save(tmp_path / "m")
 
 

@@ -47,7 +47,7 @@ def test_the_loss_falls(world_split):
 def test_the_best_weights_are_loaded_back(world_split):
     """A large step size ruins the model after its best epoch; the returned one is the best."""
     model = small(world_split)
-    history = vr.fit(model, world_split, max_epochs=12, batch_size=50, lr=0.05)
+    history = vr.fit(model, world_split, max_epochs=12, batch_size=50, lr=0.2)
     validation = history["validation_ndcg@100"]
     assert validation.idxmax() < len(validation) - 1
     now = vr.evaluate(model, world_split.validation, ks=(100,))["ndcg@100"]
@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monke
 def test_weights_that_are_not_finite_are_named_too(world_split, monkeypatch):
     model = small(world_split)
     monkeypatch.setattr(model, "loss", lambda bags, progress: (
-        (model.item_weight.sum() * 0).sqrt(), {"rate": 0.0}))  # a loss of 0 with an infinite gradient
+        (model.first.weight.sum() * 0).sqrt(), {"rate": 0.0}))  # a loss of 0 with an infinite gradient
     with pytest.raises(FloatingPointError, match="weights .* epoch 0, by step 0"):
         vr.fit(model, world_split, max_epochs=2, batch_size=280)
 

@@ -1,9 +1,10 @@
 """Recommenders, from the floor (random) to the ceiling (the oracle)."""
 
+from vaerec.models.autoencoder import Autoencoder, MultDAE
 from vaerec.models.base import TopNRecommender
 from vaerec.models.ease import EASE
 from vaerec.models.mvae import MVAE
 from vaerec.models.oracle import Oracle
 from vaerec.models.popularity import Popularity, Random
 
-__all__ = ["EASE", "MVAE", "Oracle", "Popularity", "Random", "TopNRecommender"]
+__all__ = ["EASE", "MVAE", "Autoencoder", "MultDAE", "Oracle", "Popularity", "Random", "TopNRecommender"]

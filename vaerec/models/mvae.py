@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaerec.batches import Bags
 from vaerec.elbo import (
@@ -19,8 +18,9 @@ from vaerec.elbo import (
     schedule_from_dict,
     schedule_to_dict,
 )
-from vaerec.likelihoods import LIKELIHOODS
+from vaerec.likelihoods import LIKELIHOODS, linear_multinomial
 from vaerec.models.base import Histories, TopNRecommender
+from vaerec.models.layers import BagLinear, draw_weights, tanh_layers
 
 
 class MVAE(TopNRecommender):
@@ -62,8 +62,6 @@ class MVAE(TopNRecommender):
             raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}, "
                              f"decoder_dims={decoder_dims}: expected at least one hidden layer in "
                              "the encoder, and positive sizes")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
         if isinstance(beta, int | float):
             beta = Constant(beta)
         if not callable(beta):
@@ -73,11 +71,9 @@ class MVAE(TopNRecommender):
         self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims
         self.dropout, self.beta, self.likelihood = dropout, beta, likelihood
         first, *rest = hidden_dims
-        # The first layer as one row per item: it reads the history's items, not a dense row of I.
-        self.item_weight = nn.Parameter(torch.empty(n_items, first))
-        self.item_bias = nn.Parameter(torch.empty(first))
-        self.encoder = nn.Sequential(nn.Tanh(), *_mlp([first, *rest, 2 * latent_dim]))
-        self.decoder = _mlp([latent_dim, *decoder_dims, n_items])
+        self.first = BagLinear(n_items, first, dropout, normalize=True)
+        self.encoder = tanh_layers([first, *rest, 2 * latent_dim])
+        self.decoder = tanh_layers([latent_dim, *decoder_dims, n_items])
         self.reset_parameters()
 
     def hyper_parameters(self) -> dict:
@@ -94,22 +90,11 @@ class MVAE(TopNRecommender):
 
     def reset_parameters(self) -> None:
         """Xavier weights and truncated normal biases of scale .001, as in the authors' code."""
-        nn.init.xavier_uniform_(self.item_weight)
-        nn.init.trunc_normal_(self.item_bias, std=0.001, a=-0.002, b=0.002)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.trunc_normal_(module.bias, std=0.001, a=-0.002, b=0.002)
+        draw_weights(self)
 
     def encode(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each [B, L]."""
-        # Each history, as a 0/1 vector of N ones, is scaled to length 1: every entry is N ** -.5.
-        weight = bags.lengths().to(self.item_weight.dtype).rsqrt()[bags.user()]  # [N]
-        weight = nn.functional.dropout(weight, self.dropout, self.training)
-        hidden = nn.functional.embedding_bag(  # [B, H]
-            bags.items, self.item_weight, bags.offsets, mode="sum",
-            per_sample_weights=weight, include_last_offset=True)
-        return self.encoder(hidden + self.item_bias).chunk(2, dim=1)
+        return self.encoder(self.first(bags).tanh()).chunk(2, dim=1)
 
     def sample(self, mu: Tensor, logvar: Tensor) -> Tensor:
         """A taste drawn from q(z | x), [B, L]."""
@@ -130,22 +115,41 @@ class MVAE(TopNRecommender):
             Fraction of training done, for the beta schedule.
         """
         mu, logvar = self.encode(bags)
-        logits = self.decode(self.sample(mu, logvar))
-        distortion = -LIKELIHOODS[self.likelihood](logits, bags).mean()
+        distortion = -self._log_likelihood(self.sample(mu, logvar), bags) / bags.n_users
         rate = gaussian_kl(mu, logvar).mean()
         beta = self.beta(progress)
         parts = {"distortion": distortion.detach(), "rate": rate.detach(), "beta": beta}
         return distortion + beta * rate, parts
 
+    def _log_likelihood(self, z: Tensor, bags: Bags) -> Tensor:
+        """Sum over the users of log p(x | z)."""
+        if self.likelihood == "multinomial":
+            last = self.decoder[-1]
+            return linear_multinomial(self.decoder[:-1](z), last.weight, last.bias, bags)
+        return LIKELIHOODS[self.likelihood](self.decode(z), bags).sum()
+
+    @torch.no_grad()
+    def distortion_and_rate(self, histories: Histories, n_samples: int = 1) -> tuple[Tensor, Tensor]:
+        """The two terms of the negative ELBO of each user in nats, without dropout: each [B].
+
+        ``-(distortion + rate)`` is a bound of log p(x), beta 1, whatever beta the model was trained
+        with.
+
+        Parameters
+        ----------
+        histories : list of B int64 arrays
+            Input and target at once.
+        n_samples : int
+            Tastes drawn from q(z | x) for each user; the distortion is their mean.
+        """
+        self.eval()
+        bags = Bags.from_histories(histories, self.device)
+        mu, logvar = self.encode(bags)
+        log_likelihood = sum(LIKELIHOODS[self.likelihood](self.decode(self.sample(mu, logvar)), bags)
+                             for _ in range(n_samples)) / n_samples
+        return -log_likelihood, gaussian_kl(mu, logvar)
+
     def score_batch(self, histories: Histories, users=None) -> Tensor:
         """Logits at the posterior mean, [B, I]."""
         mu, _ = self.encode(Bags.from_histories(histories, self.device))
         return self.decode(mu)
-
-
-def _mlp(sizes: list[int]) -> nn.Sequential:
-    """linear, tanh, linear, ...: no tanh after the last."""
-    layers: list[nn.Module] = []
-    for size_in, size_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(size_in, size_out), nn.Tanh()]
-    return nn.Sequential(*layers[:-1])
