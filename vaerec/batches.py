@@ -74,19 +74,42 @@ def random_seed(seed: int, *place: int) -> int:
 
 
 class UserBatches(torch.utils.data.IterableDataset):
-    """Each epoch, all users once, in an order that is a function of (seed, epoch)."""
+    """Each epoch, all users once, in an order that is a function of (seed, epoch).
 
-    def __init__(self, train: Interactions, batch_size: int, seed: int):
-        csr = train.to_csr()
-        self.bags = Bags(torch.from_numpy(csr.indices.astype(np.int64)),
-                         torch.from_numpy(csr.indptr.astype(np.int64)))
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+    Parameters
+    ----------
+    train : Interactions
+    batch_size : int
+        Users a batch.
+    seed : int
+    in_order : bool
+        Histories oldest first, and users of similar length in one batch, so that a block of them
+        needs little padding. Without it the items of a user come in ascending order.
+    """
+
+    def __init__(self, train: Interactions, batch_size: int, seed: int, in_order: bool = False):
+        if in_order:
+            self.bags = Bags.from_histories(train.sequences(), torch.device("cpu"))
+        else:
+            csr = train.to_csr()
+            self.bags = Bags(torch.from_numpy(csr.indices.astype(np.int64)),
+                             torch.from_numpy(csr.indptr.astype(np.int64)))
+        self.batch_size, self.seed, self.in_order, self.epoch = batch_size, seed, in_order, 0
 
     def __len__(self) -> int:
         return -(-self.bags.n_users // self.batch_size)
 
     def __iter__(self):
         generator = torch.Generator().manual_seed(random_seed(self.seed, 0, self.epoch))
-        order = torch.randperm(self.bags.n_users, generator=generator)
-        for users in order.split(self.batch_size):
+        parts = self._parts(generator)
+        for users in parts:
             yield self.bags.select(users)
+
+    def _parts(self, generator: torch.Generator) -> list[Tensor]:
+        """The users of each batch."""
+        if not self.in_order:
+            return list(torch.randperm(self.bags.n_users, generator=generator).split(self.batch_size))
+        # A length is changed by up to 5 % first: the same users do not meet in every epoch.
+        blur = 0.95 + 0.1 * torch.rand(self.bags.n_users, generator=generator)
+        parts = (self.bags.lengths() * blur).argsort().split(self.batch_size)
+        return [parts[i] for i in torch.randperm(len(parts), generator=generator)]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 from torch import Tensor
 
 from vaerec.models.base import TopNRecommender, mask_seen
@@ -154,6 +155,33 @@ def compare(report: Report, other: Report, metric: str) -> Comparison:
     difference = (ours - theirs).to_numpy()
     low, high = np.percentile(_bootstrap_means(difference[:, None]), [2.5, 97.5])
     return Comparison(float(difference.mean()), float(low), float(high), len(difference))
+
+
+def over_seeds(runs: pd.DataFrame, metric: str, by: str = "variant") -> pd.DataFrame:
+    r"""Mean over seeds and its 95 % interval, :math:`\bar x \pm t_{.975,\,n-1}\, s / \sqrt n`.
+
+    The interval is about the seed, the users being the same: another question than that of `compare`.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row a run.
+    metric : str
+        A column of ``runs``.
+    by : str
+        The column that names what was run; its groups keep their order.
+
+    Returns
+    -------
+    DataFrame
+        mean, low, high (NaN for a single seed) and seeds of each group.
+    """
+    groups = runs.groupby(by, sort=False)[metric]
+    frame = pd.DataFrame({"mean": groups.mean(), "seeds": groups.size()})
+    half = groups.sem() * stats.t.ppf(0.975, frame["seeds"] - 1)
+    frame.insert(1, "low", frame["mean"] - half)
+    frame.insert(2, "high", frame["mean"] + half)
+    return frame
 
 
 def _column(report: Report, metric: str) -> pd.Series:

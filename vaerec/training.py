@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import pickle
 import sys
@@ -26,13 +27,17 @@ from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
 
 CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
+LR_SCHEDULES = {  # the part of lr at a fraction of training
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: min(progress / 0.05, (1 + math.cos(math.pi * progress)) / 2),
+}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
-        batch_size: int = 500, lr: float = 1e-3, patience: int | None = None,
-        precision: str = "32-true", resume: str | os.PathLike | None = None,
-        logger: Logger | None = None) -> pd.DataFrame:
+        batch_size: int | None = None, lr: float | None = None, weight_decay: float | None = None,
+        lr_schedule: str | None = None, patience: int | None = None, precision: str = "32-true",
+        resume: str | os.PathLike | None = None, logger: Logger | None = None) -> pd.DataFrame:
     """Train a model; its weights of the best validation NDCG@100 are loaded back.
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
@@ -47,10 +52,14 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     max_epochs : int
         Passes over the training users; schedules such as beta's stretch over all of them.
     seed : int
-    batch_size : int
-        Users a step.
-    lr : float
+    batch_size : int, optional
+        Users a step. This and the next three come from ``model.recipe`` if not given.
+    lr : float, optional
         Adam's learning rate.
+    weight_decay : float, optional
+        Adam's penalty: this times the weights is added to their gradient.
+    lr_schedule : {"constant", "cosine"}, optional
+        "cosine" climbs to ``lr`` in the first twentieth of all steps and falls to 0 along a cosine.
     patience : int, optional
         Stop after this many epochs, at least 1, without a better validation NDCG@100. None never
         stops early.
@@ -77,9 +86,11 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
-    _check_whole(max_epochs=max_epochs, batch_size=batch_size,
+    given = {"batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "lr_schedule": lr_schedule}
+    recipe = model.recipe | {name: value for name, value in given.items() if value is not None}
+    _check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
                  patience=1 if patience is None else patience)
-    _check(seed=seed, lr=lr, precision=precision)
+    _check(seed=seed, precision=precision, **recipe)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
@@ -87,7 +98,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         "model": type(model).__name__,
         "hyper_parameters": model.hyper_parameters() if resume else None,
         "protocol": split.name, "data": split.train.fingerprint, "max_epochs": int(max_epochs),
-        "seed": int(seed), "batch_size": int(batch_size), "lr": float(lr),
+        "seed": int(seed), **recipe,
         "patience": None if patience is None else int(patience), "precision": precision,
     }
     record = _Record(split, settings, Path(resume) if resume else None)
@@ -108,11 +119,16 @@ def _check_whole(**values: int) -> None:
             raise ValueError(f"{name}={value}: expected a whole number of at least 1")
 
 
-def _check(*, seed: int, lr: float, precision: str) -> None:
+def _check(*, seed: int, precision: str, lr: float, weight_decay: float, lr_schedule: str,
+           batch_size: int) -> None:
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed={seed}: expected a whole number of at least 0")
     if not 0 < lr < float("inf"):
         raise ValueError(f"lr={lr}: expected a positive number")
+    if not 0 <= weight_decay < float("inf"):
+        raise ValueError(f"weight_decay={weight_decay}: expected a number of at least 0")
+    if lr_schedule not in LR_SCHEDULES:
+        raise ValueError(f"lr_schedule={lr_schedule!r}: expected one of {tuple(LR_SCHEDULES)}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {PRECISIONS}")
     if precision == "16-mixed" and not torch.cuda.is_available():
@@ -134,7 +150,8 @@ def _validate(model: TopNRecommender, split: Split) -> dict[str, float]:
 def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
            device: torch.device) -> None:
     settings = record.settings
-    batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"])
+    batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"],
+                          in_order=model.reads_in_order)
     with _quiet():
         trainer = L.Trainer(
             accelerator=device.type, devices=1, max_epochs=settings["max_epochs"],
@@ -142,7 +159,7 @@ def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
             enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False,
             enable_checkpointing=False, num_sanity_val_steps=0,
         )
-        task = _Task(model, batches, settings["lr"], settings["max_epochs"])
+        task = _Task(model, batches, settings)
         checkpoint = record.checkpoint if record.rows else None
         try:
             trainer.fit(task, train_dataloaders=batches, ckpt_path=checkpoint, weights_only=True)
@@ -153,14 +170,19 @@ def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
 class _Task(L.LightningModule):
     """Adam on `model.loss`; the randomness of an epoch is a function of (seed, epoch)."""
 
-    def __init__(self, model: TopNRecommender, batches: UserBatches, lr: float, max_epochs: int):
+    def __init__(self, model: TopNRecommender, batches: UserBatches, settings: dict):
         super().__init__()
-        self.model, self.batches, self.lr = model, batches, lr
-        self.n_steps = max_epochs * len(batches)
+        self.model, self.batches, self.settings = model, batches, settings
+        self.n_steps = settings["max_epochs"] * len(batches)
         self.epoch_parts: list[dict] = []
 
     def configure_optimizers(self):
-        return torch.optim.Adam(self.model.parameters(), lr=self.lr)
+        adam = torch.optim.Adam(self.model.parameters(), lr=self.settings["lr"],
+                                weight_decay=self.settings["weight_decay"], fused=True)
+        part = LR_SCHEDULES[self.settings["lr_schedule"]]
+        # The first step is step 1: at 0 a warm-up would stand still.
+        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: part((step + 1) / (self.n_steps + 1)))
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self):
         self.batches.epoch = self.current_epoch

@@ -7,11 +7,12 @@ import pytrec_eval
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import norm
 from sklearn.metrics import ndcg_score
 
 import vaerec as vr
-from vaerec.evaluation import Report, gini, gini_d, overlap
+from vaerec.evaluation import Report, gini, gini_d, over_seeds, overlap
 from vaerec.models import TopNRecommender
 from vaerec.protocols import HeldOut
 
@@ -266,3 +267,12 @@ def test_no_targets_at_all_is_refused():
     held_out.targets[:] = [np.empty(0, np.int64)] * len(held_out.targets)
     with pytest.raises(ValueError, match="no held-out user has a target"):
         vr.evaluate(Fixed(scores), held_out, ks=(5,))
+
+
+def test_intervals_over_seeds_are_those_of_student():
+    runs = pd.DataFrame({"variant": ["b", "b", "b", "a"], "x": [1.0, 2.0, 4.0, 5.0]})
+    table = over_seeds(runs, "x")
+    assert list(table.index) == ["b", "a"] and list(table["seeds"]) == [3, 1]
+    low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=np.std([1, 2, 4], ddof=1) / np.sqrt(3))
+    assert table.loc["b", ["mean", "low", "high"]].tolist() == pytest.approx([7 / 3, low, high])
+    assert table.loc["a", ["low", "high"]].isna().all()

@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 import vaerec as vr
+from vaerec.models import storage
 from vaerec.elbo import Constant, LinearToCap
 
 
@@ -126,3 +127,12 @@ def test_a_failing_write_leaves_the_old_file(trained, tmp_path, monkeypatch):
 
 def test_hyper_parameters_are_json(trained):
     assert json.loads(json.dumps(trained.hyper_parameters())) == trained.hyper_parameters()
+
+
+def test_a_file_whose_weights_have_other_names_is_refused(tmp_path):
+    """As after a release that renames a layer: loading nothing at all would pass unseen."""
+    model = vr.models.MVAE(6, hidden_dims=(3,), latent_dim=2)
+    weights = {name.replace("first", "initial"): tensor for name, tensor in model.state_dict().items()}
+    storage.write(tmp_path / "m", "MVAE", model.hyper_parameters(), weights)
+    with pytest.raises(ValueError, match="another version of vaerec"):
+        vr.models.MVAE.load(tmp_path / "m")

@@ -6,5 +6,7 @@ from vaerec.models.ease import EASE
 from vaerec.models.mvae import MVAE
 from vaerec.models.oracle import Oracle
 from vaerec.models.popularity import Popularity, Random
+from vaerec.models.svae import SVAE
 
-__all__ = ["EASE", "MVAE", "Autoencoder", "MultDAE", "Oracle", "Popularity", "Random", "TopNRecommender"]
+__all__ = ["EASE", "MVAE", "SVAE", "Autoencoder", "MultDAE", "Oracle", "Popularity", "Random",
+           "TopNRecommender"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,9 @@ class TopNRecommender(nn.Module):
     """
 
     needs_users = False  # only the Oracle must know who asks
+    reads_in_order = False  # the order of a history matters in training
+    recipe: ClassVar = {"batch_size": 500, "lr": 1e-3, "weight_decay": 0.0, "lr_schedule": "constant"}
+    """What `vaerec.fit` takes where it is not told otherwise."""
 
     def __init__(self, n_items: int):
         super().__init__()
@@ -56,7 +59,7 @@ class TopNRecommender(nn.Module):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the model to one safetensors file that `load` reads."""
-        storage.write(path, type(self).__name__, self.hyper_parameters(), self.state_dict())
+        storage.write(path, type(self).__name__, self.hyper_parameters(), self._weights())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -71,8 +74,15 @@ class TopNRecommender(nn.Module):
         """
         hyper_parameters, weights = storage.read(path, cls.__name__)
         model = cls.from_hyper_parameters(hyper_parameters)
-        model.load_state_dict(weights)
+        if weights.keys() != model._weights().keys():
+            raise ValueError(f"{path} names other weights than {cls.__name__} has now: it was written by "
+                             "another version of vaerec")
+        model.load_state_dict(weights, strict=False)  # a tensor with two names is in the file once
         return model
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers, each once: tied layers share a tensor."""
+        return {name: tensor.detach() for name, tensor in (*self.named_parameters(), *self.named_buffers())}
 
     def remember_popularity(self, split: Split) -> None:
         """Keep the training counts of ``split``: an empty history is answered with them."""
