@@ -8,8 +8,8 @@ import safetensors.torch
 import torch
 
 import vaerec as vr
-from vaerec.models import storage
 from vaerec.elbo import Constant, LinearToCap
+from vaerec.models import storage
 
 
 @pytest.fixture(scope="module")
