@@ -118,8 +118,16 @@ def test_a_hostile_checkpoint_runs_nothing(world_split, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_kill_between_the_two_files_of_an_epoch(world_split, tmp_path, monkeypatch):
-    """The history of the last epoch is written, its checkpoint is not: the epoch is run again."""
+def sequential(split):
+    return vr.models.SVAE(split.n_items, 8, 10, (6,), 4, beta=vr.elbo.Cyclical(0.1, cycles=2))
+
+
+@pytest.mark.parametrize("make", [small, sequential])
+def test_a_kill_between_the_two_files_of_an_epoch(make, world_split, tmp_path, monkeypatch):
+    """The history of the last epoch is written, its checkpoint is not: the epoch is run again.
+
+    Beta and the step size, two schedules over all of training, go on where they were.
+    """
     replace, calls = os.replace, []
 
     def cut(source, target):
@@ -128,12 +136,12 @@ def test_a_kill_between_the_two_files_of_an_epoch(world_split, tmp_path, monkeyp
             raise KeyboardInterrupt
         replace(source, target)
 
-    whole = vr.fit(small(world_split), world_split, max_epochs=3).drop(columns="seconds")
+    whole = vr.fit(make(world_split), world_split, max_epochs=3).drop(columns="seconds")
     monkeypatch.setattr(os, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
-        vr.fit(small(world_split), world_split, max_epochs=3, resume=tmp_path)
+        vr.fit(make(world_split), world_split, max_epochs=3, resume=tmp_path)
     monkeypatch.undo()
-    again = vr.fit(small(world_split), world_split, max_epochs=3, resume=tmp_path)
+    again = vr.fit(make(world_split), world_split, max_epochs=3, resume=tmp_path)
     pd.testing.assert_frame_equal(again.drop(columns="seconds"), whole)
     assert len(pd.read_csv(tmp_path / "history.csv")) == 3
 

@@ -10,8 +10,9 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 import vaerec as vr
+from vaerec.batches import UserBatches
 from vaerec.elbo import Constant
-from vaerec.training import _epoch_means
+from vaerec.training import LR_SCHEDULES, _epoch_means, _Task
 
 
 def small(split, **options):
@@ -120,6 +121,24 @@ def test_recency_lifts_ease_on_temporal_targets(ml_1m):
     model = vr.models.EASE(split.n_items, l2=2000, recency=0.85)
     vr.fit(model, split)
     assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(0.283, abs=1e-3)
+
+
+def test_a_model_brings_its_own_recipe(world_split):
+    for model, own in ((small(world_split), {}),
+                       (vr.models.SVAE(world_split.n_items), {"lr": 0.5, "weight_decay": 0.25})):
+        recipe = model.recipe | own
+        task = _Task(model, UserBatches(world_split.train, 50, 0), recipe | {"max_epochs": 1})
+        adam = task.configure_optimizers()["optimizer"].defaults
+        assert {name: adam[name] for name in ("lr", "weight_decay")} == {
+            name: recipe[name] for name in ("lr", "weight_decay")}
+
+
+def test_the_cosine_climbs_falls_and_never_rests():
+    parts = np.array([LR_SCHEDULES["cosine"](progress) for progress in np.linspace(0, 1, 401)])
+    assert parts[0] == 0 and parts[-1] == pytest.approx(0, abs=1e-12)
+    assert parts.argmax() in (19, 20) and parts.max() > 0.99
+    assert (np.diff(parts[:19]) > 0).all() and (np.diff(parts[20:]) < 0).all()
+    assert parts[200] == pytest.approx(0.5, abs=1e-12)
 
 
 def test_epoch_means_are_means_over_users():
