@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def kl_per_unit(mu: Tensor, logvar: Tensor) -> Tensor:
     mu, logvar : Tensor [..., L]
         ``logvar = log sigma²``.
     """
-    wide = torch.promote_types(mu.dtype, torch.float32)
+    wide = torch.promote_types(torch.promote_types(mu.dtype, logvar.dtype), torch.float32)
     mu, logvar = mu.to(wide), logvar.to(wide)
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
 
@@ -72,7 +73,13 @@ def elbo(log_likelihood: Tensor, rate: Tensor, beta: float = 1.0) -> Tensor:
 
 
 def log_weights(log_likelihood: Tensor, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """Logarithms of the importance weights p(x, z) / q(z | x) of S samples, [S, ...].
+    r"""Logarithms of the importance weights of S samples of q, in nats: [S, ...].
+
+    .. math:: \log w = \log p(x \mid z) + \log p(z) - \log q(z \mid x)
+
+    With :math:`\epsilon = (z - \mu) / \sigma` the two densities differ by
+    :math:`\tfrac12 \sum (\epsilon^2 + \log \sigma^2 - z^2)`. Never NaN for finite input: where
+    :math:`\sigma` is too small for the type to tell z from mu, :math:`\epsilon` counts as 0.
 
     Parameters
     ----------
@@ -83,7 +90,8 @@ def log_weights(log_likelihood: Tensor, z: Tensor, mu: Tensor, logvar: Tensor) -
     mu, logvar : Tensor [..., L]
         q(z | x).
     """
-    noise = (z - mu) * torch.exp(-0.5 * logvar)
+    away = z - mu
+    noise = torch.where(away == 0, 0.0, away * torch.exp(-0.5 * logvar))  # 0 * inf would be NaN
     return log_likelihood + 0.5 * (noise.square() + logvar - z.square()).sum(dim=-1)
 
 
@@ -109,7 +117,7 @@ def iwae_bound(log_weights: Tensor, k: int | None = None) -> Tensor:
     if not 1 <= k <= n_samples or n_samples % k:
         raise ValueError(f"k={k}: expected a divisor of the {n_samples} samples")
     groups = log_weights.unflatten(0, (n_samples // k, k))  # [S / k, k, ...]
-    return (groups.logsumexp(dim=1) - np.log(k)).mean(dim=0)
+    return (groups.logsumexp(dim=1) - math.log(k)).mean(dim=0)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
@@ -117,13 +125,14 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
 
     .. math:: \frac{(\sum_s w_s)^2}{\sum_s w_s^2}
 
-    (Kong 1992.) Near 1, a single sample decides, and the bound would still rise with more.
+    (Kong 1992.) Near 1, a single sample decides, and the bound would still rise with more. Near S it
+    proves nothing by itself: samples that never met the posterior's bulk have equal weights too.
 
     Parameters
     ----------
     log_weights : Tensor [S, ...]
     """
-    return torch.exp(2 * log_weights.logsumexp(dim=0) - (2 * log_weights).logsumexp(dim=0))
+    return 1 / log_weights.softmax(dim=0).square().sum(dim=0)
 
 
 def free_bits(kl: Tensor, floor: float) -> Tensor:
@@ -165,10 +174,12 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     Raises
     ------
     ValueError
-        Fewer than two users.
+        Fewer than two users, or a mean that is not finite.
     """
     if len(mu) < 2:
         raise ValueError(f"mu has {len(mu)} rows: a variance over users needs at least two")
+    if not mu.isfinite().all():
+        raise ValueError("mu holds values that are not finite: they would count as collapsed units")
     return int((mu.var(dim=0) > threshold).sum())
 
 
@@ -221,7 +232,7 @@ class Cyclical:
     def __post_init__(self):
         _check_weight("cap", self.cap)
         _check_fraction(self.fraction)
-        if self.cycles != int(self.cycles) or self.cycles < 1:
+        if not isinstance(self.cycles, Integral) or self.cycles < 1:
             raise ValueError(f"cycles={self.cycles}: expected a whole number of at least 1")
 
     def __call__(self, progress: float) -> float:
@@ -247,13 +258,24 @@ def schedule_to_dict(schedule: Schedule) -> dict:
     if type(schedule) not in SCHEDULES.values():
         raise ValueError(f"beta={schedule!r} cannot be saved: only {', '.join(SCHEDULES)} can. "
                          "Without save and resume= any function of progress will do")
-    return {"name": type(schedule).__name__, **asdict(schedule)}
+    parameters = {name: int(value) if isinstance(value, Integral) else float(value)
+                  for name, value in asdict(schedule).items()}  # numpy's numbers are not JSON's
+    return {"name": type(schedule).__name__, **parameters}
 
 
 def schedule_from_dict(values: dict) -> Schedule:
-    """The inverse of `schedule_to_dict`."""
+    """The inverse of `schedule_to_dict`.
+
+    Raises
+    ------
+    ValueError
+        No schedule of that name, or a parameter out of range.
+    """
     parameters = dict(values)
-    return SCHEDULES[parameters.pop("name")](**parameters)
+    name = parameters.pop("name", None)
+    if name not in SCHEDULES:
+        raise ValueError(f"schedule {name!r}: expected one of {', '.join(SCHEDULES)}")
+    return SCHEDULES[name](**parameters)
 
 
 def _check_weight(name: str, value: float) -> None:

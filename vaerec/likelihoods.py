@@ -77,10 +77,20 @@ def linear_multinomial(hidden: Tensor, weight: Tensor, bias: Tensor, bags: Bags,
     chunk : int, optional
         Rows whose logits exist at once. By default as many as fit into 8 MB, and at least 128:
         with fewer the matrix products slow down.
+
+    Raises
+    ------
+    ValueError
+        ``hidden``, ``bags`` and ``row_weight`` differ in B, or ``chunk`` is below 1.
     """
     wide = torch.promote_types(hidden.dtype, torch.float32)
     row_weight = torch.ones(len(hidden), device=hidden.device) if row_weight is None else row_weight
     chunk = max(128, 2**21 // len(weight)) if chunk is None else chunk
+    if chunk < 1:
+        raise ValueError(f"chunk={chunk}: expected at least one row")
+    _check_rows(hidden, bags)
+    if row_weight.shape != (len(hidden),):
+        raise ValueError(f"row_weight has shape {tuple(row_weight.shape)}, expected ({len(hidden)},)")
     return _LinearMultinomial.apply(hidden, weight, bias, bags, row_weight.to(wide), chunk)
 
 
@@ -89,7 +99,8 @@ class _LinearMultinomial(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, bags, row_weight, chunk):
         inputs, device = (hidden, weight, bias), hidden.device.type
-        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        lower = torch.is_autocast_enabled(device) and weight.dtype != torch.float64  # as torch's linear
+        low = torch.get_autocast_dtype(device) if lower else weight.dtype
         grads = [torch.zeros_like(tensor, dtype=row_weight.dtype) for tensor in inputs]
         total = row_weight.new_zeros(())
         with torch.autocast(device, enabled=False):
@@ -103,13 +114,16 @@ class _LinearMultinomial(torch.autograd.Function):
                 push = push.to(low)
                 grads[0][rows] = (push @ weight).to(row_weight.dtype)
                 _add_product(grads[1], push.T, hidden[rows])
-        ctx.save_for_backward(*(grad.to(own.dtype) for grad, own in zip(grads, inputs, strict=True)))
+        ctx.dtypes = [tensor.dtype for tensor in inputs]
+        ctx.save_for_backward(*grads)
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        return *(grad.to(own.dtype) * own for own in ctx.saved_tensors), None, None, None
+        # Scaled before it is rounded: a loss scaler's factor must come before float16.
+        scaled = ((grad * own).to(dtype) for own, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+        return *scaled, None, None, None
 
 
 def _multinomial_push(logits: Tensor, bags: Bags, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,6 +153,7 @@ LIKELIHOODS = {"multinomial": multinomial_log_likelihood, "bernoulli": bernoulli
 
 def _chosen(logits: Tensor, bags: Bags) -> Tensor:
     """Sum of the logits of each user's items: [B, I] -> [B]."""
+    _check_rows(logits, bags)
     user = bags.user()  # [N]
     return logits.new_zeros(bags.n_users).index_add(0, user, logits[user, bags.items])
 
@@ -146,3 +161,8 @@ def _chosen(logits: Tensor, bags: Bags) -> Tensor:
 def _at_least_float32(logits: Tensor) -> Tensor:
     """Sums over hundreds of items need float32 even where autocast made the logits bfloat16."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _check_rows(rows: Tensor, bags: Bags) -> None:
+    if len(rows) != bags.n_users:
+        raise ValueError(f"{len(rows)} rows for the bags of {bags.n_users} users: expected as many")

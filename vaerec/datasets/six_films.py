@@ -45,9 +45,13 @@ def log_likelihood(z: Tensor, history: Sequence[int]) -> Tensor:
     return log_probabilities(z)[..., films].sum(dim=-1)
 
 
-def log_normal(z: Tensor, mu: float = 0.0, sigma: float = 1.0) -> Tensor:
-    """Log-density of N(mu, sigma²), by default the prior: [...] -> [...]."""
-    return -0.5 * ((z - mu) / sigma) ** 2 - log(sigma) - 0.5 * log(2 * pi)
+def log_normal(z: Tensor, mu: float | Tensor = 0.0, sigma: float | Tensor = 1.0) -> Tensor:
+    """Log-density of N(mu, sigma²), by default the prior: [...] -> [...].
+
+    Tensors ``mu`` and ``sigma`` broadcast against ``z``, and gradients flow through them.
+    """
+    sigma = torch.as_tensor(sigma, dtype=z.dtype)
+    return -0.5 * ((z - mu) / sigma) ** 2 - sigma.log() - 0.5 * log(2 * pi)
 
 
 def log_evidence(history: Sequence[int]) -> Tensor:

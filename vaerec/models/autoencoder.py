@@ -9,16 +9,17 @@ from torch import Tensor
 from vaerec.batches import Bags
 from vaerec.likelihoods import LIKELIHOODS
 from vaerec.models.base import Histories, TopNRecommender
-from vaerec.models.layers import BagLinear, draw_weights, tanh_layers
+from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
 
 
 class Autoencoder(TopNRecommender):
     """Squeeze a 0/1 history through ``latent_dim`` numbers and write it out again.
 
     I -> hidden_dims -> latent_dim -> hidden_dims backwards -> I, with tanh after the hidden layers
-    and none after the code. Without hidden layers both halves are linear: under the Gaussian
-    likelihood (squared error) the best such map is the projector onto the leading right singular
-    vectors of the data (Baldi & Hornik 1989).
+    and none after the code. Without hidden layers, dropout, penalty and scaling, both halves are
+    affine, and under the Gaussian likelihood (squared error) the best such map is PCA: the projector
+    onto the leading principal directions of the *centred* data, since the biases take the mean out
+    (Baldi & Hornik 1989). The weights themselves are known only up to an invertible matrix.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class Autoencoder(TopNRecommender):
     dropout : float
         Share of a history's items hidden from the encoder in training, not from the loss.
     l2 : float
-        Weight of the sum of all squared weights (biases not) in the loss, in nats a user.
+        Weight of the sum of all squared weights (biases not) in the loss.
     likelihood : {"gaussian", "multinomial", "bernoulli"}
         What the outputs are means or logits of.
     normalize : bool
@@ -83,7 +84,7 @@ class Autoencoder(TopNRecommender):
         return self.decoder(z)
 
     def loss(self, bags: Bags, progress: float) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """Distortion, -log p(x | code), in nats a user, plus the penalty.
+        """Distortion, -log p(x | code) in nats, mean over users, plus ``l2`` times all squared weights.
 
         Parameters
         ----------
@@ -92,7 +93,8 @@ class Autoencoder(TopNRecommender):
         progress : float
             Not used: no schedule here.
         """
-        distortion = -LIKELIHOODS[self.likelihood](self.decode(self.encode(bags)), bags).mean()
+        log_likelihood = decoded_log_likelihood(self.decoder, self.encode(bags), bags, self.likelihood)
+        distortion = -log_likelihood / bags.n_users
         squares = sum(weights.square().sum() for weights in self.parameters() if weights.dim() > 1)
         return distortion + self.l2 * squares, {"distortion": distortion.detach()}
 
@@ -105,7 +107,7 @@ class MultDAE(Autoencoder):
     """Mult-DAE: a denoising autoencoder with a softmax over the catalogue (Liang et al. 2018, §3).
 
     I -> latent_dim -> I with tanh on the code, normalised input, dropout on it and the multinomial
-    likelihood.
+    likelihood. The loss counts all items of a user, those hidden from the encoder too.
 
     Parameters
     ----------

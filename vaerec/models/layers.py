@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from vaerec.batches import Bags
+from vaerec.likelihoods import LIKELIHOODS, linear_multinomial
 
 
 class BagLinear(nn.Module):
     """A linear layer I -> H over 0/1 histories, read as lists of items instead of dense rows.
 
-    The same as ``linear(dropout(x))`` on the dense row x [I]: it adds up the weights of the
-    history's items, so its cost grows with the history and not with the catalogue.
+    The same as ``linear(dropout(normalize(x)))`` on the dense row x [I]: it adds up the weights of
+    the history's items, so its cost grows with the history and not with the catalogue.
 
     Parameters
     ----------
@@ -23,7 +25,8 @@ class BagLinear(nn.Module):
     dropout : float
         Share of a history's items hidden in training; the others count 1 / (1 - dropout).
     normalize : bool
-        Scale each row to length 1 first, as Liang et al. (2018) do: N ones become N ** -.5.
+        Scale each row to length 1 before anything is hidden, as Liang et al. (2018) do: N ones
+        become N ** -.5.
 
     Raises
     ------
@@ -57,9 +60,31 @@ def tanh_layers(sizes: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def draw_weights(model: nn.Module) -> None:
+def decoded_log_likelihood(decoder: nn.Sequential, z: Tensor, bags: Bags, likelihood: str) -> Tensor:
+    """Sum over users of log p(x | z) in nats, a scalar: ``LIKELIHOODS[likelihood](decoder(z), bags).sum()``.
+
+    For the multinomial the decoder's last layer is fused with the softmax, so that the logits
+    [B, I] are never held all at once.
+
+    Parameters
+    ----------
+    decoder : nn.Sequential
+        Ends in a linear layer to I items.
+    z : Tensor [B, L]
+    bags : Bags
+        The items of the B users.
+    likelihood : str
+        A key of `vaerec.likelihoods.LIKELIHOODS`.
+    """
+    if likelihood == "multinomial":
+        last = decoder[-1]
+        return linear_multinomial(decoder[:-1](z), last.weight, last.bias, bags)
+    return LIKELIHOODS[likelihood](decoder(z), bags).sum()
+
+
+def draw_weights(model: nn.Module, xavier: Callable = nn.init.xavier_uniform_) -> None:
     """Xavier weights and truncated normal biases of scale .001, as in the code of Liang et al."""
     for module in model.modules():
         if isinstance(module, nn.Linear | BagLinear):
-            nn.init.xavier_uniform_(module.weight)
+            xavier(module.weight)
             nn.init.trunc_normal_(module.bias, std=0.001, a=-0.002, b=0.002)
