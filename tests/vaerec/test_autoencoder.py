@@ -341,7 +341,8 @@ def test_autoencoders_learn(make, world_split):
     ours, theirs = (vr.evaluate(rival, world_split.test, ks=(100,)) for rival in (model, popularity))
     assert vr.compare(ours, theirs, "ndcg@100").low > 0
     assert ours["ndcg@100"] > untrained + 0.1
-    assert ours.alarms == ()
+    # lists of 100 out of 200 items overlap in any case
+    assert vr.evaluate(model, world_split.test, ks=(10,)).alarms == ()
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert {"loss", "distortion"} <= set(history)
 
