@@ -177,7 +177,7 @@ def over_seeds(runs: pd.DataFrame, metric: str, by: str = "variant") -> pd.DataF
         mean, low, high (NaN for a single seed) and seeds of each group.
     """
     groups = runs.groupby(by, sort=False)[metric]
-    frame = pd.DataFrame({"mean": groups.mean(), "seeds": groups.size()})
+    frame = pd.DataFrame({"mean": groups.mean(), "seeds": groups.count()})
     half = groups.sem() * stats.t.ppf(0.975, frame["seeds"] - 1)
     frame.insert(1, "low", frame["mean"] - half)
     frame.insert(2, "high", frame["mean"] + half)
