@@ -100,6 +100,8 @@ def show_status(app, docname, source):
     rows = ["| notebook | minutes | device | data | package |", "|---|---|---|---|---|"]
     for stem in run.chapters():
         notebook = run.read(stem)
+        if "vaerec" not in notebook.metadata:
+            raise ValueError(f"{stem} was not run yet: make notebooks PROFILE=full ONLY={stem}")
         values = run.recorded(notebook)
         same = notebook.metadata["vaerec"]["package_hash"] == run.package_hash()
         rows.append(f"| [{stem}](../notebooks/{stem}.ipynb) | {values['seconds'] / 60:.1f} "
