@@ -19,6 +19,7 @@ ROWS = {"popularity": ("02-ranking-metrics-and-baselines", "c02_popularity_{}_nd
         "EASE": ("02-ranking-metrics-and-baselines", "c02_ease_{}_ndcg@100"),
         "EASE, recent films weigh more": ("02-ranking-metrics-and-baselines",
                                           "c02_ease_recent_{}_ndcg@100"),
+        "Mult-DAE": ("03-autoencoders", "c03_multdae_{}_ndcg@100"),
         "MVAE": ("06-mvae", "c06_mvae_{}_ndcg@100")}
 SEEDS = {"liang": "LIANG_2018", "sachdeva": "SACHDEVA_2019"}
 
@@ -30,7 +31,8 @@ def block() -> str:
              "| model | random targets | temporal targets | computed by |", "|---|---|---|---|"]
     for model, (stem, name) in ROWS.items():
         values = run.recorded(run.read(stem))
-        numbers = " | ".join(f"{values[name.format(key)]:.3f}" for key in SEEDS)
+        found = (values.get(name.format(key)) for key in SEEDS)
+        numbers = " | ".join("-" if value is None else f"{value:.3f}" for value in found)
         lines.append(f"| {model} | {numbers} | `make notebooks PROFILE=full ONLY={stem}` |")
     runs = pd.read_csv(ROOT / "benchmarks" / "mvae_seeds.csv").groupby("variant")["ndcg@100"]
     spread = " | ".join(f"{runs.mean()[v]:.3f} ± {runs.std()[v]:.3f}" for v in SEEDS.values())
