@@ -18,9 +18,9 @@ from vaerec.elbo import (
     schedule_from_dict,
     schedule_to_dict,
 )
-from vaerec.likelihoods import LIKELIHOODS, linear_multinomial
+from vaerec.likelihoods import LIKELIHOODS
 from vaerec.models.base import Histories, TopNRecommender
-from vaerec.models.layers import BagLinear, draw_weights, tanh_layers
+from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
 
 
 class MVAE(TopNRecommender):
@@ -115,18 +115,12 @@ class MVAE(TopNRecommender):
             Fraction of training done, for the beta schedule.
         """
         mu, logvar = self.encode(bags)
-        distortion = -self._log_likelihood(self.sample(mu, logvar), bags) / bags.n_users
+        z = self.sample(mu, logvar)
+        distortion = -decoded_log_likelihood(self.decoder, z, bags, self.likelihood) / bags.n_users
         rate = gaussian_kl(mu, logvar).mean()
         beta = self.beta(progress)
         parts = {"distortion": distortion.detach(), "rate": rate.detach(), "beta": beta}
         return distortion + beta * rate, parts
-
-    def _log_likelihood(self, z: Tensor, bags: Bags) -> Tensor:
-        """Sum over the users of log p(x | z)."""
-        if self.likelihood == "multinomial":
-            last = self.decoder[-1]
-            return linear_multinomial(self.decoder[:-1](z), last.weight, last.bias, bags)
-        return LIKELIHOODS[self.likelihood](self.decode(z), bags).sum()
 
     @torch.no_grad()
     def distortion_and_rate(self, histories: Histories, n_samples: int = 1) -> tuple[Tensor, Tensor]:
