@@ -46,13 +46,16 @@ def test_the_loss_falls(world_split):
 
 
 def test_the_best_weights_are_loaded_back(world_split):
-    """A large step size ruins the model after its best epoch; the returned one is the best."""
-    model = small(world_split)
-    history = vr.fit(model, world_split, max_epochs=12, batch_size=50, lr=0.2)
-    validation = history["validation_ndcg@100"]
-    assert validation.idxmax() < len(validation) - 1
-    now = vr.evaluate(model, world_split.validation, ks=(100,))["ndcg@100"]
-    assert now == pytest.approx(validation.max(), abs=1e-9)
+    """With a large step size the last epoch is seldom the best; the returned model is the best."""
+    for seed in range(5):
+        model = small(world_split)
+        history = vr.fit(model, world_split, max_epochs=12, batch_size=50, lr=0.2, seed=seed)
+        validation = history["validation_ndcg@100"]
+        now = vr.evaluate(model, world_split.validation, ks=(100,))["ndcg@100"]
+        assert now == pytest.approx(validation.max(), abs=1e-9)
+        if validation.iloc[-1] < validation.max() - 1e-3:
+            return
+    pytest.fail("the last epoch was the best with each seed: nothing was shown")
 
 
 def test_patience_stops_after_epochs_without_progress(world_split):
