@@ -101,8 +101,7 @@ class UserBatches(torch.utils.data.IterableDataset):
 
     def __iter__(self):
         generator = torch.Generator().manual_seed(random_seed(self.seed, 0, self.epoch))
-        parts = self._parts(generator)
-        for users in parts:
+        for users in self._parts(generator):
             yield self.bags.select(users)
 
     def _parts(self, generator: torch.Generator) -> list[Tensor]:

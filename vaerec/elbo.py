@@ -247,6 +247,23 @@ Schedule = Callable[[float], float]
 SCHEDULES = {schedule.__name__: schedule for schedule in (Constant, LinearToCap, Cyclical)}
 
 
+def as_schedule(beta: Schedule | float | dict) -> Schedule:
+    """What a model's ``beta`` may be: a schedule, a number, or what `schedule_to_dict` wrote.
+
+    Raises
+    ------
+    ValueError
+        None of these.
+    """
+    if isinstance(beta, dict):
+        return schedule_from_dict(beta)
+    if isinstance(beta, int | float):
+        return Constant(beta)
+    if not callable(beta):
+        raise ValueError(f"beta={beta!r}: expected a number or a schedule, such as LinearToCap(0.2)")
+    return beta
+
+
 def schedule_to_dict(schedule: Schedule) -> dict:
     """A schedule as JSON can hold it: its name and its parameters.
 

@@ -90,7 +90,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     recipe = model.recipe | {name: value for name, value in given.items() if value is not None}
     _check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
                  patience=1 if patience is None else patience)
-    _check(seed=seed, precision=precision, **recipe)
+    _check(seed, precision, recipe)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
@@ -98,7 +98,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         "model": type(model).__name__,
         "hyper_parameters": model.hyper_parameters() if resume else None,
         "protocol": split.name, "data": split.train.fingerprint, "max_epochs": int(max_epochs),
-        "seed": int(seed), **recipe,
+        "seed": int(seed), "batch_size": int(recipe["batch_size"]), "lr": float(recipe["lr"]),
+        "weight_decay": float(recipe["weight_decay"]), "lr_schedule": recipe["lr_schedule"],
         "patience": None if patience is None else int(patience), "precision": precision,
     }
     record = _Record(split, settings, Path(resume) if resume else None)
@@ -119,8 +120,8 @@ def _check_whole(**values: int) -> None:
             raise ValueError(f"{name}={value}: expected a whole number of at least 1")
 
 
-def _check(*, seed: int, precision: str, lr: float, weight_decay: float, lr_schedule: str,
-           batch_size: int) -> None:
+def _check(seed: int, precision: str, recipe: dict) -> None:
+    lr, weight_decay, lr_schedule = (recipe[name] for name in ("lr", "weight_decay", "lr_schedule"))
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed={seed}: expected a whole number of at least 0")
     if not 0 < lr < float("inf"):

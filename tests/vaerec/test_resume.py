@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -71,6 +72,12 @@ def test_a_finished_run_is_not_trained_again(world_split, tmp_path):
     pd.testing.assert_frame_equal(first, second)
     for ours, same in zip(*(m.parameters() for m in models), strict=True):
         assert torch.equal(ours, same)
+
+
+def test_settings_may_be_numpy_numbers(world_split, tmp_path):
+    options = {"max_epochs": np.int64(2), "batch_size": np.int64(50), "lr": np.float32(0.01)}
+    first = vr.fit(small(world_split), world_split, resume=tmp_path, **options)
+    pd.testing.assert_frame_equal(first, vr.fit(small(world_split), world_split, resume=tmp_path, **options))
 
 
 def test_a_run_that_stopped_early_is_finished(world_split, tmp_path):

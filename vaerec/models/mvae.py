@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from vaerec.batches import Bags
 from vaerec.elbo import (
-    Constant,
     LinearToCap,
     Schedule,
+    as_schedule,
     gaussian_kl,
     reparameterize,
-    schedule_from_dict,
     schedule_to_dict,
 )
 from vaerec.likelihoods import LIKELIHOODS
@@ -62,14 +60,10 @@ class MVAE(TopNRecommender):
             raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}, "
                              f"decoder_dims={decoder_dims}: expected at least one hidden layer in "
                              "the encoder, and positive sizes")
-        if isinstance(beta, int | float):
-            beta = Constant(beta)
-        if not callable(beta):
-            raise ValueError(f"beta={beta!r}: expected a number or a schedule, such as LinearToCap(0.2)")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood={likelihood!r}: expected one of {tuple(LIKELIHOODS)}")
         self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims
-        self.dropout, self.beta, self.likelihood = dropout, beta, likelihood
+        self.dropout, self.beta, self.likelihood = dropout, as_schedule(beta), likelihood
         first, *rest = hidden_dims
         self.first = BagLinear(n_items, first, dropout, normalize=True)
         self.encoder = tanh_layers([first, *rest, 2 * latent_dim])
@@ -82,11 +76,6 @@ class MVAE(TopNRecommender):
                 "latent_dim": self.latent_dim, "dropout": self.dropout,
                 "beta": schedule_to_dict(self.beta), "decoder_dims": list(self.decoder_dims),
                 "likelihood": self.likelihood}
-
-    @classmethod
-    def from_hyper_parameters(cls, hyper_parameters: dict) -> Self:
-        """See `TopNRecommender.from_hyper_parameters`."""
-        return cls(**hyper_parameters | {"beta": schedule_from_dict(hyper_parameters["beta"])})
 
     def reset_parameters(self) -> None:
         """Xavier weights and truncated normal biases of scale .001, as in the authors' code."""

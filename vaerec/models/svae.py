@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from vaerec.batches import Bags
 from vaerec.elbo import (
-    Constant,
     Schedule,
+    as_schedule,
     gaussian_kl,
     reparameterize,
-    schedule_from_dict,
     schedule_to_dict,
 )
 from vaerec.likelihoods import linear_multinomial
@@ -87,16 +86,12 @@ class SVAE(TopNRecommender):
             raise ValueError(f"dropout={dropout}: expected a share in [0, 1)")
         if cell not in CELLS:
             raise ValueError(f"cell={cell!r}: expected one of {tuple(CELLS)}")
-        if isinstance(beta, int | float):
-            beta = Constant(beta)
-        if not callable(beta):
-            raise ValueError(f"beta={beta!r}: expected a number or a schedule, such as LinearToCap(0.2)")
         last = (latent_dim, *hidden_dims[::-1])[-1]
         if tied and last != embedding_dim:
             raise ValueError(f"tied=True: embedding_dim={embedding_dim} must equal the last hidden "
                              f"width {last}")
         self.embedding_dim, self.rnn_dim, self.hidden_dims = embedding_dim, rnn_dim, hidden_dims
-        self.latent_dim, self.beta, self.targets = latent_dim, beta, targets
+        self.latent_dim, self.beta, self.targets = latent_dim, as_schedule(beta), targets
         self.cell, self.tied = cell, tied
         self.embedding = nn.Embedding(n_items, embedding_dim)
         self.rnn = CELLS[cell](embedding_dim, rnn_dim, batch_first=True)
@@ -113,11 +108,6 @@ class SVAE(TopNRecommender):
                 "hidden_dims": list(self.hidden_dims), "latent_dim": self.latent_dim,
                 "dropout": self.dropout.p, "beta": schedule_to_dict(self.beta),
                 "targets": self.targets, "cell": self.cell, "tied": self.tied}
-
-    @classmethod
-    def from_hyper_parameters(cls, hyper_parameters: dict) -> Self:
-        """See `TopNRecommender.from_hyper_parameters`."""
-        return cls(**hyper_parameters | {"beta": schedule_from_dict(hyper_parameters["beta"])})
 
     def reset_parameters(self) -> None:
         """Xavier normal weights for the linear layers, as the authors; PyTorch's own for the rest."""
