@@ -9,8 +9,6 @@ on one thread; run two side by side, since one run gains less from a second thre
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ import pandas as pd
 import torch
 
 import vaerec as vr
+from sweep import provenance, sweep, on_test_users
 from vaerec.elbo import Constant, LinearToCap, reparameterize
 
 TABLE = Path(__file__).with_suffix(".csv")
@@ -67,40 +66,22 @@ def one_run(variant: str, seed: int, splits: dict) -> dict:
     torch.manual_seed(0)  # the samples of the bound
     whole = [np.concatenate(pair) for pair in zip(split.test.fold_in, split.test.targets, strict=True)]
     distortion, rate = (float(term.mean()) for term in model.distortion_and_rate(whole, n_samples=10))
-    metrics = {name: round(report[name], 6) for name in ("ndcg@10", "ndcg@100", "recall@100", "coverage@100")}
-    return {"variant": variant, "seed": seed, **metrics,
+    return {"variant": variant, "seed": seed, **on_test_users(report),
             "validation_ndcg@100": round(history["validation_ndcg@100"][best], 6), "best_epoch": best,
             "rate": round(history["rate"][best], 3),
             "test_distortion": round(distortion, 3), "test_rate": round(rate, 3),
             "seconds_to_best": round(history["seconds"][:best + 1].sum(), 1),
-            "threads": torch.get_num_threads(), "torch": torch.__version__.split("+")[0],
-            "data": split.train.fingerprint[:16]}
-
-
-def append(row: dict) -> None:
-    """Add a row under a lock, since two processes share the table."""
-    with TABLE.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0, os.SEEK_END)  # another process may have written since the file was opened
-        pd.DataFrame([row]).to_csv(file, index=False, header=file.tell() == 0)
+            **provenance(split)}
 
 
 def main(part: int = 0, parts: int = 1) -> None:
     """Run every ``parts``-th missing row."""
-    torch.set_num_threads(1)
     log = vr.load("ml-1m")
     splits = {name: getattr(vr.protocols, name)(log) for name in ("LIANG_2018", "SACHDEVA_2019")}
     names = list(VARIANTS)
     runs = [(variant, seed) for group in (names[:2], names[2:6], names[6:8], names[8:])
             for seed in SEEDS for variant in group]
-    for variant, seed in runs[part::parts]:
-        if TABLE.exists():
-            there = pd.read_csv(TABLE)
-            if ((there["variant"] == variant) & (there["seed"] == seed)).any():
-                continue
-        row = one_run(variant, seed, splits)
-        append(row)
-        print(row, flush=True)
+    sweep(TABLE, runs, lambda variant, seed: [one_run(variant, seed, splits)], part, parts)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,45 @@ class Bags(NamedTuple):
         return Bags(self.items.to(device), self.offsets.to(device))
 
 
+def padded(bags: Bags, drop_last: bool = False) -> tuple[Tensor, Tensor]:
+    """Histories as a block of int64 [B, T], item 0 where there is none, and a mask of real steps.
+
+    Parameters
+    ----------
+    bags : Bags
+    drop_last : bool
+        Leave out the last item of each history: nothing follows it.
+    """
+    length = (bags.lengths() - int(drop_last)).clamp(min=0)
+    # At least one step, of padding: a recurrent layer refuses to read nothing.
+    step = torch.arange(max(1, int(length.max())), device=bags.items.device)
+    valid = step < length[:, None]  # [B, T]
+    items = bags.items.new_zeros(valid.shape)
+    items[valid] = bags.items[_followed(bags)] if drop_last else bags.items
+    return items, valid
+
+
+def following(bags: Bags, n: int | str) -> Bags:
+    """The next ``n`` items, or "all", after each item that is followed by any, one user after another.
+
+    Near the end of a history there are fewer.
+    """
+    ends = bags.offsets[1:].repeat_interleave((bags.lengths() - 1).clamp(min=0))  # [N] of the own history
+    place = _followed(bags)  # [N]
+    count = ends - place - 1
+    count = count if n == "all" else count.clamp(max=n)
+    offsets = torch.nn.functional.pad(count.cumsum(0), (1, 0))
+    within = torch.arange(int(offsets[-1]), device=count.device) - offsets[:-1].repeat_interleave(count)
+    return Bags(bags.items[place.repeat_interleave(count) + 1 + within], offsets)
+
+
+def _followed(bags: Bags) -> Tensor:
+    """Where the items that have a successor stand in ``bags.items``, [N]."""
+    keep = torch.ones(len(bags.items), dtype=torch.bool, device=bags.items.device)
+    keep[bags.offsets[1:][bags.lengths() > 0] - 1] = False
+    return keep.nonzero().squeeze(1)
+
+
 def random_seed(seed: int, *place: int) -> int:
     """A seed for one use of chance: streams of different places in a run have nothing in common."""
     return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import vaerec as vr
-from vaerec.batches import Bags, UserBatches
+from vaerec.batches import Bags, UserBatches, following
 from vaerec.elbo import gaussian_kl, reparameterize
 
 N_ITEMS, BETA, LATENT = 15, 0.3, 3
@@ -111,13 +111,12 @@ def test_a_batch_without_a_step_has_loss_0_and_no_gradient(histories):
 
 
 def test_more_targets_than_are_left_are_those_that_are_left():
-    few, many, rest = (small(targets) for targets in (2, 50, "all"))
     bags = Bags.from_histories(ragged(3), CPU)
-    assert few._following(bags).offsets.tolist() == [0, 2, 3]
-    for model in (many, rest):
-        following = model._following(bags)
-        assert following.offsets.tolist() == [0, 2, 3]
-        assert following.items.tolist() == bags.items[[1, 2, 2]].tolist()
+    assert following(bags, 1).offsets.tolist() == [0, 1, 2]
+    for n in (2, 50, "all"):
+        targets = following(bags, n)
+        assert targets.offsets.tolist() == [0, 2, 3]
+        assert targets.items.tolist() == bags.items[[1, 2, 2]].tolist()
 
 
 def test_dropout_is_off_when_scoring():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaerec.batches import Bags
+from vaerec.batches import Bags, following, padded
 from vaerec.elbo import (
     Schedule,
     as_schedule,
@@ -157,8 +157,8 @@ class SVAE(TopNRecommender):
         progress : float
             Fraction of training done, for the beta schedule.
         """
-        inputs, valid = _padded(bags)  # [B, T] each; the last item of a history is a target only
-        targets = self._following(bags)  # Bags of the N valid steps
+        inputs, valid = padded(bags, drop_last=True)  # [B, T] each; the last item is a target only
+        targets = following(bags, self.targets)  # Bags of the N valid steps
         hidden, _ = self.read(inputs)
         mu, logvar = self.infer(hidden[valid])  # [N, L]
         z = self.sample(mu, logvar)
@@ -172,18 +172,6 @@ class SVAE(TopNRecommender):
         parts = {"distortion": distortion.detach(), "rate": rate.detach(), "beta": beta,
                  "padded": 1 - len(z) / valid.numel()}
         return distortion + beta * rate, parts
-
-    def _following(self, bags: Bags) -> Bags:
-        """The targets of each step of each user, one step after another."""
-        n = bags.lengths()
-        ends = bags.offsets[1:].repeat_interleave((n - 1).clamp(min=0))  # [N] end of the own history
-        place = _all_but_last(bags)  # [N] where each input stands in bags.items
-        count = ends - place - 1
-        if self.targets != "all":
-            count = count.clamp(max=self.targets)
-        offsets = nn.functional.pad(count.cumsum(0), (1, 0))
-        within = torch.arange(int(offsets[-1]), device=count.device) - offsets[:-1].repeat_interleave(count)
-        return Bags(bags.items[place.repeat_interleave(count) + 1 + within], offsets)
 
     def score_state(self, state: State) -> Tensor:
         """Logits [B, I] at the posterior mean after what `read` has read."""
@@ -200,24 +188,6 @@ class SVAE(TopNRecommender):
     def _score_similar(self, histories: Histories) -> Tensor:
         """Scores of histories of similar length, padded to one block; an empty one gets padding's."""
         bags = Bags.from_histories(histories, self.device)
-        hidden, _ = self.read(_padded(bags, drop_last=False)[0])  # [B, T, H]
+        hidden, _ = self.read(padded(bags)[0])  # [B, T, H]
         rows = torch.arange(len(histories), device=self.device)
         return self.score_state((hidden[rows, (bags.lengths() - 1).clamp(min=0)],))
-
-
-def _all_but_last(bags: Bags) -> Tensor:
-    """Where the items that have a successor stand in ``bags.items``, [N]."""
-    keep = torch.ones(len(bags.items), dtype=torch.bool, device=bags.items.device)
-    keep[bags.offsets[1:][bags.lengths() > 0] - 1] = False
-    return keep.nonzero().squeeze(1)
-
-
-def _padded(bags: Bags, drop_last: bool = True) -> tuple[Tensor, Tensor]:
-    """Histories as a block of int64 [B, T], item 0 where there is none, and a mask of real steps."""
-    length = (bags.lengths() - int(drop_last)).clamp(min=0)
-    # At least one step, of padding: a recurrent layer refuses to read nothing.
-    step = torch.arange(max(1, int(length.max())), device=bags.items.device)
-    valid = step < length[:, None]  # [B, T]
-    items = bags.items.new_zeros(valid.shape)
-    items[valid] = bags.items[_all_but_last(bags)] if drop_last else bags.items
-    return items, valid
