@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from sweep import on_test_users, provenance, sweep
 
 import vaerec as vr
-from sweep import provenance, sweep, on_test_users
 from vaerec.elbo import Constant, LinearToCap, reparameterize
 
 TABLE = Path(__file__).with_suffix(".csv")

@@ -22,7 +22,6 @@ Writes svae_batching.csv, one row a method. Do not commit the rows of a busy mac
 from __future__ import annotations
 
 import time
-from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -60,23 +59,22 @@ def rival(split: vr.protocols.Split) -> dict:
     model = vr.models.SVAE(split.n_items)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=5e-3)
     histories = [torch.from_numpy(history) for history in split.train.sequences() if len(history) > 1]
-    look_every, seconds, best = -(-len(histories) // LOOKS), 0.0, 0.0
-    for n_looks in count(1):
-        if (n_looks - 1) % LOOKS == 0:
+    look_every = -(-len(histories) // LOOKS)
+    n_looks, seconds, best = 0, 0.0, 0.0
+    while n_looks < LOOKS or (best < GOAL and n_looks < 8 * LOOKS):
+        if n_looks % LOOKS == 0:
             order = torch.randperm(len(histories))
-        mine = order[(n_looks - 1) % LOOKS * look_every:][:look_every]
         model.train()
         start = time.perf_counter()
-        for user in mine:
+        for user in order[n_looks % LOOKS * look_every:][:look_every]:
             adam.zero_grad()
             one_user_loss(model, histories[user]).backward()
             adam.step()
         seconds += time.perf_counter() - start
-        best = max(best, reaches(model, split))
+        n_looks, best = n_looks + 1, max(best, reaches(model, split))
         print(f"batch size 1: {n_looks / LOOKS:.2f} epochs, {seconds:.0f} s, NDCG@100 {best:.4f}", flush=True)
-        if n_looks >= LOOKS and (best >= GOAL or n_looks == 8 * LOOKS):
-            return {"seconds_an_epoch": seconds * LOOKS / n_looks, "seconds_to_goal": seconds,
-                    "epochs_to_goal": n_looks / LOOKS, "ndcg@100": best}
+    return {"seconds_an_epoch": seconds * LOOKS / n_looks, "seconds_to_goal": seconds,
+            "epochs_to_goal": n_looks / LOOKS, "ndcg@100": best}
 
 
 def ours(split: vr.protocols.Split, options: dict) -> dict:

@@ -75,8 +75,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     Returns
     -------
     DataFrame
-        One row an epoch: epoch, the parts of the loss (nats a user), ``validation_ndcg@100`` and
-        seconds.
+        One row an epoch: epoch, the parts of the loss (nats a user; SVAE: a step),
+        ``validation_ndcg@100`` and seconds.
 
     Raises
     ------
@@ -193,7 +193,7 @@ class _Task(L.LightningModule):
 
     def training_step(self, bags, batch_idx):
         loss, parts = self.model.loss(bags, progress=self.global_step / self.n_steps)
-        self.epoch_parts.append({"users": bags.n_users, "loss": loss.detach()} | parts)
+        self.epoch_parts.append({"steps": bags.n_users, "loss": loss.detach()} | parts)
         return loss
 
 
@@ -302,10 +302,10 @@ def _refuse_non_finite(task: _Task, epoch: int, settings: dict) -> None:
 
 
 def _epoch_means(parts: list[dict]) -> dict[str, float]:
-    """Means over users: the last batch of an epoch is smaller and must not count as a whole one."""
+    """Means over users, or over steps where a model counts them: batches differ in both."""
     frame = pd.DataFrame([{name: float(value) for name, value in part.items()} for part in parts])
-    users = frame.pop("users")
-    return frame.mul(users, axis=0).sum().div(users.sum()).to_dict()
+    steps = frame.pop("steps")
+    return frame.mul(steps, axis=0).sum().div(max(1.0, steps.sum())).to_dict()
 
 
 @contextlib.contextmanager

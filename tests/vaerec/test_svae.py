@@ -153,3 +153,78 @@ def test_batches_of_similar_length_need_little_padding(world_split):
     got = sorted(tuple(part.items[a:b].tolist()) for part in bags
                  for a, b in zip(part.offsets[:-1], part.offsets[1:]))
     assert got == sorted(tuple(history) for history in histories)  # each user once, oldest first
+
+
+# The proof of chapter 7: with the target unseen by q and beta 1, no step beats one fixed distribution.
+
+def random_decoder(n_items, seed):
+    """log pi(z)_i on a grid of a one-dimensional z [G, I], and log p(z) dz on it [G]."""
+    generator = np.random.default_rng(seed)
+    z = np.linspace(-9, 9, 4001)
+    logits = np.tanh(np.outer(z, generator.normal(0, 2, 5)) + generator.normal(0, 2, 5)) @ generator.normal(
+        0, 2, (5, n_items))
+    log_pi = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return z, log_pi, -z**2 / 2 - np.log(2 * np.pi) / 2 + np.log(z[1] - z[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_step_at_beta_1_is_at_most_the_log_of_a_fixed_distribution(seed):
+    z, log_pi, log_prior = random_decoder(6, seed)
+    fixed = np.logaddexp.reduce(log_prior[:, None] + log_pi, axis=0)  # log of the mean of pi over p(z)
+    assert np.exp(fixed).sum() == pytest.approx(1, abs=1e-6)
+    generator = np.random.default_rng(seed)
+    best = np.full(6, -np.inf)
+    for _ in range(300):
+        mu, sigma = generator.normal(0, 1.5), generator.uniform(0.05, 2)
+        q = np.exp(-((z - mu) / sigma) ** 2 / 2)
+        q /= q.sum()
+        kl = (mu**2 + sigma**2 - 1 - 2 * np.log(sigma)) / 2
+        bound = q @ log_pi - kl  # [I], one for each target
+        best = np.maximum(best, bound)
+        for k in (1, 2, 4):  # next k: the mean over the targets obeys the mean of the bounds
+            targets = generator.integers(6, size=k)
+            assert bound[targets].mean() <= fixed[targets].mean() + 1e-9
+    assert (best <= fixed + 1e-9).all()
+    assert (best > fixed - 1).any()  # it is a bound that some q comes near, not an empty statement
+
+
+def test_the_popularity_list_is_the_best_that_any_decoder_reaches_at_beta_1():
+    """Maximise the bound over all decoders of a world with 3 tastes: nothing beats the shares of clicks."""
+    counts = np.array([5.0, 3.0, 1.0, 1.0])
+    shares = counts / counts.sum()
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    prior = torch.log_softmax(torch.randn(3, dtype=torch.float64), dim=0)
+    optimizer = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        fixed = (prior[:, None] + torch.log_softmax(logits, dim=1)).logsumexp(dim=0)  # [I]
+        value = -(torch.from_numpy(shares) * fixed).sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    entropy = -(shares * np.log(shares)).sum()
+    assert loss().item() == pytest.approx(entropy, abs=1e-8)
+
+
+def test_a_history_that_is_seen_whole_has_no_such_bound():
+    """MVAE's case: q sees the targets, and two tastes explain two kinds of users better than one list."""
+    log_pi = np.log([[0.49, 0.49, 0.01, 0.01], [0.01, 0.01, 0.49, 0.49]])  # two tastes, equally likely
+    of_two = [np.logaddexp.reduce(np.log(0.5) + log_pi[:, pair].sum(axis=1)) for pair in ((0, 1), (2, 3))]
+    assert np.mean(of_two) / 2 > np.log(0.25) + 0.1  # a film, against the one list that fits both
+
+
+def test_at_beta_1_training_ends_in_one_list_for_everybody():
+    split = vr.protocols.SACHDEVA_2019(vr.load("synthetic", n_users=400, n_items=200), n_heldout=60)
+    model = vr.models.SVAE(split.n_items, embedding_dim=16, rnn_dim=24, hidden_dims=(16,), latent_dim=8, beta=1.0)
+    last = vr.fit(model, split, max_epochs=8).iloc[-1]
+    train = UserBatches(split.train, 16, 0, in_order=True)
+    targets = following(train.bags, model.targets)
+    counts = torch.bincount(targets.items).double()
+    counts = counts[counts > 0]
+    one_list = -(counts * (counts / counts.sum()).log()).sum() / model.targets / targets.n_users
+    assert last["rate"] < 0.05
+    assert last["distortion"] == pytest.approx(one_list.item(), abs=0.1)
+    assert vr.evaluate(model, split.test, ks=(20,)).alarms
