@@ -20,8 +20,12 @@ ROWS = {"popularity": ("02-ranking-metrics-and-baselines", "c02_popularity_{}_nd
         "EASE, recent films weigh more": ("02-ranking-metrics-and-baselines",
                                           "c02_ease_recent_{}_ndcg@100"),
         "Mult-DAE": ("03-autoencoders", "c03_multdae_{}_ndcg@100"),
-        "MVAE": ("06-mvae", "c06_mvae_{}_ndcg@100")}
-SEEDS = {"liang": "LIANG_2018", "sachdeva": "SACHDEVA_2019"}
+        "MVAE": ("06-mvae", "c06_mvae_{}_ndcg@100"),
+        "SVAE": ("07-svae", "c07_svae_{}_ndcg@100")}
+PROTOCOLS = ("liang", "sachdeva")
+SEEDS = {"MVAE": ("mvae_seeds.csv", {"liang": "LIANG_2018", "sachdeva": "SACHDEVA_2019"},
+                  "python benchmarks/mvae_seeds.py"),
+         "SVAE": ("svae_runs.csv", {"sachdeva": "SVAE"}, "python benchmarks/svae_runs.py SVAE")}
 
 
 def block() -> str:
@@ -31,14 +35,15 @@ def block() -> str:
              "| model | random targets | temporal targets | computed by |", "|---|---|---|---|"]
     for model, (stem, name) in ROWS.items():
         values = run.recorded(run.read(stem))
-        found = (values.get(name.format(key)) for key in SEEDS)
+        found = (values.get(name.format(key)) for key in PROTOCOLS)
         numbers = " | ".join("-" if value is None else f"{value:.3f}" for value in found)
         lines.append(f"| {model} | {numbers} | `make notebooks PROFILE=full ONLY={stem}` |")
-    runs = pd.read_csv(ROOT / "benchmarks" / "mvae_seeds.csv").groupby("variant")["ndcg@100"]
-    spread = " | ".join(f"{runs.mean()[v]:.3f} ± {runs.std()[v]:.3f}" for v in SEEDS.values())
-    n = runs.size()["LIANG_2018"]
-    lines.append(f"| MVAE, mean ± standard deviation of {n} seeds | {spread} "
-                 "| `python benchmarks/mvae_seeds.py` |")
+    for model, (file, variants, command) in SEEDS.items():
+        runs = pd.read_csv(ROOT / "benchmarks" / file).groupby("variant")["ndcg@100"]
+        spread = " | ".join(f"{runs.mean()[variants[key]]:.3f} ± {runs.std()[variants[key]]:.3f}"
+                            if key in variants else "-" for key in PROTOCOLS)
+        n = runs.size()[variants["sachdeva"]]
+        lines.append(f"| {model}, mean ± standard deviation of {n} seeds | {spread} | `{command}` |")
     return "\n".join(lines)
 
 

@@ -44,10 +44,10 @@ TRIALS = {  # in the order in which they were made
         {"lr": 2e-3},
         {"lr": 2e-3, "targets": 4},
         {"lr": 2e-3, "dropout": 0.35},
-        {"lr": 2e-3, "dropout": 0.35, "targets": 4},
-        {"lr": 4e-3, "dropout": 0.35},
-        {"lr": 2e-3, "dropout": 0.35, "n_blocks": 1},
-        {"lr": 2e-3, "dropout": 0.5},
+        {"lr": 2e-3, "dropout": 0.1, "targets": 4},
+        {"lr": 4e-3, "targets": 4},
+        {"lr": 2e-3, "targets": 4, "n_blocks": 1},
+        {"lr": 2e-3, "targets": 4, "max_epochs": 5},
     ],
 }
 

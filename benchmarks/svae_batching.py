@@ -3,10 +3,12 @@
     python benchmarks/svae_batching.py            # on a quiet machine; about a quarter of an hour
 
 The rival is written after the original's description: one user a step, targets as dense rows of zeros
-and ones filled step by step, a plain softmax, Adam with the authors' learning rate and weight decay. It
+and ones filled step by step, a plain softmax, Adam with the authors' learning rate and weight decay, and like
+theirs its loss is a sum over the steps: with a mean the weight decay would weigh a hundred times more. It
 has the same dimensions and starts from the same weights. Both are asked for seconds a pass over the
 training users, and for training seconds until NDCG@100 of the validation users reaches GOAL; evaluation
-is off the clock. The rival is looked at four times a pass, ours after each epoch.
+is off the clock. The rival is looked at four times a pass, and given up after MOST passes: then its
+seconds to the goal are a lower limit. Ours is looked at after each epoch.
 
 The floor counts three products (forward, and the gradients of both factors) for each weight that a
 position meets, at the rate of a large float32 product measured in the same run:
@@ -32,8 +34,13 @@ import vaerec as vr
 from vaerec.elbo import gaussian_kl
 
 TABLE = Path(__file__).with_suffix(".csv")
-GOAL, LOOKS = 0.28, 4
-OURS = {"padded": {"max_epochs": 3}, "padded, bfloat16": {"max_epochs": 3, "precision": "bf16-mixed"}}
+GOAL, LOOKS, MOST = 0.28, 4, 2
+OURS = {  # what vr.fit is told beyond SVAE's recipe
+    "padded": {},
+    "padded, bfloat16": {"precision": "bf16-mixed"},
+    "padded by 32, bfloat16": {"precision": "bf16-mixed", "batch_size": 32, "lr": 0.012},
+}
+EPOCHS = 3  # over which ours stretches its schedule
 
 
 def reaches(model: vr.models.SVAE, split: vr.protocols.Split) -> float:
@@ -61,14 +68,15 @@ def rival(split: vr.protocols.Split) -> dict:
     histories = [torch.from_numpy(history) for history in split.train.sequences() if len(history) > 1]
     look_every = -(-len(histories) // LOOKS)
     n_looks, seconds, best = 0, 0.0, 0.0
-    while n_looks < LOOKS or (best < GOAL and n_looks < 8 * LOOKS):
+    while n_looks < LOOKS or (best < GOAL and n_looks < MOST * LOOKS):
         if n_looks % LOOKS == 0:
             order = torch.randperm(len(histories))
         model.train()
         start = time.perf_counter()
         for user in order[n_looks % LOOKS * look_every:][:look_every]:
             adam.zero_grad()
-            one_user_loss(model, histories[user]).backward()
+            loss = (len(histories[user]) - 1) * one_user_loss(model, histories[user])
+            loss.backward()
             adam.step()
         seconds += time.perf_counter() - start
         n_looks, best = n_looks + 1, max(best, reaches(model, split))
@@ -78,8 +86,8 @@ def rival(split: vr.protocols.Split) -> dict:
 
 
 def ours(split: vr.protocols.Split, options: dict) -> dict:
-    """`vr.fit` with its own recipe, the schedule stretched over few epochs."""
-    history = vr.fit(vr.models.SVAE(split.n_items), split, **options)
+    """`vr.fit`, the schedule stretched over few epochs."""
+    history = vr.fit(vr.models.SVAE(split.n_items), split, max_epochs=EPOCHS, **options)
     passed = history["validation_ndcg@100"] >= GOAL
     n = int(passed.idxmax()) + 1 if passed.any() else len(history)
     return {"seconds_an_epoch": history["seconds"].mean(), "seconds_to_goal": history["seconds"][:n].sum(),

@@ -86,15 +86,76 @@ def test_the_better_bound_of_chapter_6_ranks_worse():
     assert means["ndcg@100"]["beta 1 annealed"] < means.loc[caps[:3], "ndcg@100"].min()
 
 
+def test_what_chapter_7_says_of_the_fused_loss_is_in_its_table():
+    table = pd.read_csv(run.ROOT / "benchmarks" / "fused_multinomial.csv").set_index("units")
+    ratios = table[["time_plain_over_fused", "memory_plain_over_fused"]]
+    assert len(ratios.loc[150]) == len(ratios.loc[600]) == 6
+    assert (ratios.loc[150] > 1).all(axis=None)
+    wide = table.loc[600].set_index(["precision", "items"])["time_plain_over_fused"]
+    assert wide["float32"].between(0.9, 1.1).all()
+    assert (wide["bfloat16"][[20_000, 100_000]] < 0.9).all()
+
+
+@pytest.fixture(scope="module")
+def sequence_runs() -> pd.DataFrame:
+    return pd.read_csv(run.ROOT / "benchmarks" / "svae_runs.csv")
+
+
+def test_svae_replicates_the_paper_in_every_seed(sequence_runs):
+    long = sequence_runs[sequence_runs["group"] == "long"].groupby("variant")["ndcg@100"]
+    published = yaml.safe_load((run.ROOT / "benchmarks" / "published.yaml").read_text())
+    reported = [published[key]["results"]["SVAE"]["ndcg@100"]
+                for key in ("sachdeva_2019", "sachdeva_2019_notebook")]
+    assert long.count()["SVAE"] == 5
+    assert long.min()["SVAE"] > max(0.32, *reported)
+    assert long.min()["SVAE"] > long.max()["SASRec"] > long.max()["EASE, recent"]
+
+
+def test_what_chapter_7_says_of_the_short_runs_holds(sequence_runs):
+    short = sequence_runs[sequence_runs["group"] == "short"]
+    assert short["epochs"].unique().tolist() == [3]  # "of three epochs"
+    collapsed = {"beta 0.2", "beta 1", "weight decay 0.005"}
+    assert set(short.loc[short["alarms"] > 0, "variant"]) == collapsed
+    value = short.groupby("variant")["ndcg@100"].mean()
+    unchanged = value["unchanged"]
+    assert (value[list(collapsed)] < 0.152).all()
+    assert value["beta 0"] < 0.15
+    assert value["beta 0.01"] < unchanged - 0.01
+    assert value["next 8 films"] > value["next film only"] + 0.005 > value["all films that follow"]
+    assert unchanged > value["next film only"] + 0.005
+    assert abs(value["z sampled when scoring"] - unchanged) < 0.005
+    assert value["last film left out"] < unchanged - 0.02
+    shuffled = value[["shown films shuffled", "training shuffled", "both shuffled"]]
+    assert shuffled.between(0.2, 0.23).all()
+    assert value["quiet start"] < unchanged - 0.05
+
+
+def test_what_chapter_7_says_of_drift_holds_in_every_world(sequence_runs):
+    worlds = pd.read_csv(run.ROOT / "benchmarks" / "drift.csv")
+    wide = worlds.pivot(index=["drift", "seed"], columns="model", values="ndcg@100")
+    bags = wide[["MVAE", "EASE"]]
+    assert (bags.loc[0.0].min(axis=1) > wide["SVAE"].loc[0.0]).all()
+    middling = wide.loc[[0.25, 0.5]]
+    assert (middling["SVAE"] > middling[["MVAE", "EASE", "EASE, recent"]].max(axis=1)).all()
+    gap = wide[["MVAE", "SVAE"]].loc[1.0].sub(wide["popularity"].loc[1.0], axis=0)
+    assert (gap.abs() < 0.03).all(axis=None)
+    gain = (wide["SVAE"] / wide["SVAE, shuffled"]).groupby("drift").mean()
+    of_ml_1m = sequence_runs.pivot(index="seed", columns="variant", values="ndcg@100")
+    assert (of_ml_1m["unchanged"] / of_ml_1m["both shuffled"]).mean() > gain.max()
+    assert gain[0.5] > 1.1 > 1.03 > gain[[0.0, 1.0]].max()
+
+
 def impostors(data: str, n_heldout: int, protocol: str, **dimensions) -> dict[str, float]:
     """NDCG@100 of models that have learnt nothing about anybody."""
     split = getattr(vr.protocols, protocol)(vr.load(data), n_heldout=n_heldout)
     models = {"random": vr.models.Random(split.n_items),
               "popularity": vr.models.Popularity(split.n_items),
               "untrained MVAE": vr.models.MVAE(split.n_items, **dimensions),
+              "untrained SVAE": vr.models.SVAE(split.n_items, **dimensions),
               "untrained EASE": vr.models.EASE(split.n_items)}
     torch.manual_seed(0)
-    models["untrained MVAE"].reset_parameters()
+    for name in ("untrained MVAE", "untrained SVAE"):
+        models[name].reset_parameters()
     for model in models.values():
         model.remember_popularity(split)
     values = {name: vr.evaluate(model, split.test, ks=(100,))["ndcg@100"]

@@ -144,9 +144,10 @@ def test_the_cosine_climbs_falls_and_never_rests():
     assert parts[200] == pytest.approx(0.5, abs=1e-12)
 
 
-def test_epoch_means_are_means_over_users():
-    parts = [{"users": 7, "loss": torch.tensor(1.0)}, {"users": 1, "loss": torch.tensor(5.0)}]
+def test_epoch_means_weigh_each_batch_by_its_users_or_steps():
+    parts = [{"steps": 7, "loss": torch.tensor(1.0)}, {"steps": 1, "loss": torch.tensor(5.0)}]
     assert _epoch_means(parts) == {"loss": 1.5}
+    assert _epoch_means([{"steps": 0, "loss": torch.tensor(0.0)}]) == {"loss": 0.0}  # nothing to learn from
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monkeypatch):

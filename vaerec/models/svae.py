@@ -31,13 +31,18 @@ class SVAE(TopNRecommender):
     r"""After each item of a history, a Gaussian over taste; from a taste, a softmax over what follows.
 
     Item embedding -> GRU -> hidden layer -> (mu_t, logvar_t) at every step t -> hidden layer -> I
-    (Sachdeva et al. 2019, §3). With S_t the targets of step t, training minimises the mean over all
-    steps of
+    (Sachdeva et al. 2019, §3). With S_t the targets of step t, training minimises the mean over
+    all steps of a batch of
 
     .. math:: -\frac1{|S_t|_0} \sum_{i \in S_t} \log \pi(z_t)_i
         + \beta \, \mathrm{KL}(q(z_t \mid x_{1:t}) \,\|\, \mathcal N(0, I))
 
     where :math:`|S_t|_0` is ``targets``, or the number of targets of the step for "all".
+
+    Edges: a history of one item or none has no step to learn from; a step near the end of a history has
+    the targets that are left; an item that comes twice is read and predicted twice. Histories may be
+    longer than any in training, and an empty one is answered with popularity. With ``beta`` 1 the best
+    that training can reach is one list for everybody (chapter 7 of the book).
 
     Parameters
     ----------
@@ -151,7 +156,7 @@ class SVAE(TopNRecommender):
         return self.decoder(z)
 
     def loss(self, bags: Bags, progress: float) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """Negative ELBO a step, in nats, mean over all steps of the batch that have a target.
+        """Loss a step, in nats, mean over all steps of the batch that have a target.
 
         Histories are padded on the right. Steps of padding come after all others of a user, so the
         recurrent layer cannot carry anything back from them, and they are dropped before anything
