@@ -4,7 +4,8 @@
 
 SACHDEVA_2019, seed 0, validation users only, bfloat16 products. A trial changes what the model's
 defaults say; the later ones put together what the first ones showed. Appends one row a trial to
-sequence_search.csv and skips rows that are there.
+sequence_search.csv and skips rows that are there. The two rows without seconds are of calls by hand. The
+eight epochs of svae_runs.py were a trial only with a quiet start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import vaerec as vr
 TABLE = Path(__file__).with_suffix(".csv")
 EPOCHS = 8
 FIT = ("max_epochs", "batch_size", "lr", "weight_decay")  # the others belong to the model
-
 
 
 class QuietStart(vr.models.SVAE):

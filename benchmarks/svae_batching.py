@@ -18,7 +18,8 @@ position meets, at the rate of a large float32 product measured in the same run:
     encoder   H hidden + hidden 2 L + L hidden  200 x 150 + 150 x 128 + 64 x 150
 
 Embedding rows, tanh, softmax and Adam are left out: the floor cannot be reached.
-Writes svae_batching.csv, one row a method. Do not commit the rows of a busy machine.
+Writes svae_batching.csv, one row a method. The committed rows were made on one thread while another
+one-threaded process used the second core: renew them on a quiet machine.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def reaches(model: vr.models.SVAE, split: vr.protocols.Split) -> float:
 
 
 def one_user_loss(model: vr.models.SVAE, history: torch.Tensor) -> torch.Tensor:
-    """Negative ELBO of one history [T], mean over its steps, with dense targets [T - 1, I]."""
+    """Loss of one history [T], mean over its steps, with dense targets [T - 1, I]."""
     target = torch.zeros(len(history) - 1, model.n_items)
     for t in range(len(history) - 1):
         target[t, history[t + 1:t + 1 + model.targets]] = 1.0
