@@ -73,10 +73,10 @@ class Comparison(NamedTuple):
 
 
 def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10, 100),
-             batch_size: int = 500) -> Report:
+             batch_size: int = 500, mask: bool = True) -> Report:
     """Rank the whole catalogue for each held-out user and score the lists.
 
-    Seen items are masked. The formulas, with n targets and hits rel_r at rank r:
+    The formulas, with n targets and hits rel_r at rank r:
 
     - ``ndcg@k``: sum_{r<=k} rel_r / log2(r + 1), over its best value, sum_{r<=min(k,n)} 1 / log2(r + 1)
     - ``recall@k``: hits / min(k, n), as Liang et al. 2018; ``recall_all@k``: hits / n
@@ -96,6 +96,8 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
         Lengths of the lists.
     batch_size : int
         Users scored at once: memory grows with it, not with U.
+    mask : bool
+        Keep seen items out of the lists. False repeats published tables that forgot it (chapter 9).
 
     Raises
     ------
@@ -121,7 +123,8 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
         raw_ids = held_out.user_ids[users]
         scores = model.scores(histories, raw_ids if model.needs_users else None)
         _refuse_non_finite(scores, raw_ids, model)
-        top = mask_seen(scores, histories).topk(ks[-1], dim=1)  # values, indices [B, K]
+        ranked = mask_seen(scores, histories) if mask else scores
+        top = ranked.topk(ks[-1], dim=1)  # values, indices [B, K]
         shown = top.values > -torch.inf  # [B, K]: False where a user has seen nearly everything
         hits = _hits(top.indices, targets, model.n_items) & shown
         counts.add(top.indices, shown, scores)
