@@ -1,56 +1,168 @@
-"""Write the results of the read-me from what the committed notebooks recorded.
+"""The book's headline numbers in one place: the table of the read-me and the page of results.
 
-    python benchmarks/readme_results.py
+    python benchmarks/results.py      # renew the read-me; the page is made when the book is built
+
+Every number is read from what the committed notebooks recorded and from the tables of long runs
+beside this file; published.yaml holds what others reported.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "notebooks"))
 import run  # noqa: E402 - a script of the notebooks' folder
 
-ROWS = {"popularity": ("02-ranking-metrics-and-baselines", "c02_popularity_{}_ndcg@100"),
-        "EASE": ("02-ranking-metrics-and-baselines", "c02_ease_{}_ndcg@100"),
-        "EASE, recent films weigh more": ("02-ranking-metrics-and-baselines",
-                                          "c02_ease_recent_{}_ndcg@100"),
-        "Mult-DAE": ("03-autoencoders", "c03_multdae_{}_ndcg@100"),
-        "MVAE": ("06-mvae", "c06_mvae_{}_ndcg@100"),
-        "SVAE": ("07-svae", "c07_svae_{}_ndcg@100")}
-PROTOCOLS = ("liang", "sachdeva")
-SEEDS = {"MVAE": ("mvae_seeds.csv", {"liang": "LIANG_2018", "sachdeva": "SACHDEVA_2019"},
-                  "python benchmarks/mvae_seeds.py"),
-         "SVAE": ("svae_runs.csv", {"sachdeva": "SVAE"}, "python benchmarks/svae_runs.py SVAE")}
+from vaerec.evaluation import over_seeds  # noqa: E402
+
+BASELINES = "02-ranking-metrics-and-baselines"
+PROTOCOLS = {
+    "liang": "`LIANG_2018`: random targets of users that training never saw",
+    "sachdeva": "`SACHDEVA_2019`: the last films of users that training never saw",
+    "blog": "`BLOG_2022`: random targets of known users",
+}
+TARGETS = {"liang": "random", "sachdeva": "last in time"}  # of the protocols that the read-me shows
 
 
-def block() -> str:
+@dataclass(frozen=True)
+class Row:
+    """One model under one protocol, and where its numbers stand."""
+
+    model: str
+    protocol: str
+    stem: str  # the notebook that recorded ...
+    metric: str  # ... this name
+    seconds: str | None = None  # name of the recorded training time
+    table: tuple[str, str] | None = None  # table of seeds and variant
+    command: str | None = None  # that makes the table
+    published: tuple[str, str] | None = None  # source and model in published.yaml
+
+
+def _closed(model: str, key: str, protocol: str) -> Row:
+    return Row(model, protocol, BASELINES, f"c02_{key}_{protocol}_ndcg@100")
+
+
+ROWS = [
+    _closed("popularity", "popularity", "liang"),
+    _closed("EASE", "ease", "liang"),
+    Row("Mult-DAE", "liang", "03-autoencoders", "c03_multdae_liang_ndcg@100", "c03_train_seconds"),
+    Row("MVAE", "liang", "06-mvae", "c06_mvae_liang_ndcg@100", "c06_train_seconds",
+        ("mvae_seeds.csv", "LIANG_2018"), "python benchmarks/mvae_seeds.py"),
+    _closed("popularity", "popularity", "sachdeva"),
+    _closed("EASE", "ease", "sachdeva"),
+    _closed("EASE, recent films weigh more", "ease_recent", "sachdeva"),
+    Row("MVAE", "sachdeva", "06-mvae", "c06_mvae_sachdeva_ndcg@100", None,
+        ("mvae_seeds.csv", "SACHDEVA_2019"), "python benchmarks/mvae_seeds.py", ("sachdeva_2019", "MVAE")),
+    Row("SVAE", "sachdeva", "07-svae", "c07_svae_sachdeva_ndcg@100", "c07_train_seconds",
+        ("svae_runs.csv", "SVAE"), "python benchmarks/svae_runs.py SVAE", ("sachdeva_2019", "SVAE")),
+    Row("MVAE", "blog", "09-a-detective-story", "c09_mvae_blog_ndcg@100", "c09_train_seconds",
+        ("detective.csv", "BLOG_2022 MVAE"), "python benchmarks/detective.py", ("blog_2022", "MVAE")),
+]
+
+
+def seeds_of(row: Row) -> pd.Series | None:
+    """mean, low, high and seeds of a row's long runs, if it has any."""
+    if row.table is None:
+        return None
+    file, variant = row.table
+    runs = pd.read_csv(ROOT / "benchmarks" / file)
+    runs = runs[runs["variant"] == variant]
+    if "masked" in runs:
+        runs = runs[runs["masked"]]
+    return over_seeds(runs, "ndcg@100").loc[variant]
+
+
+def published() -> dict:
+    """What others reported."""
+    return yaml.safe_load((ROOT / "benchmarks" / "published.yaml").read_text(encoding="utf-8"))
+
+
+def readme_block() -> str:
     """The Markdown between the two marks of the read-me."""
     data = run.recorded(run.read("06-mvae"))
     lines = [f"MovieLens-1M ({data['data']}; {data['device']}), test NDCG@100, 750 held-out users:", "",
-             "| model | random targets | temporal targets | computed by |", "|---|---|---|---|"]
-    for model, (stem, name) in ROWS.items():
-        values = run.recorded(run.read(stem))
-        found = (values.get(name.format(key)) for key in PROTOCOLS)
-        numbers = " | ".join("-" if value is None else f"{value:.3f}" for value in found)
-        lines.append(f"| {model} | {numbers} | `make notebooks PROFILE=full ONLY={stem}` |")
-    for model, (file, variants, command) in SEEDS.items():
-        runs = pd.read_csv(ROOT / "benchmarks" / file).groupby("variant")["ndcg@100"]
-        spread = " | ".join(f"{runs.mean()[variants[key]]:.3f} ± {runs.std()[variants[key]]:.3f}"
-                            if key in variants else "-" for key in PROTOCOLS)
-        n = runs.size()[variants["sachdeva"]]
-        lines.append(f"| {model}, mean ± standard deviation of {n} seeds | {spread} | `{command}` |")
+             *_head("model", "targets", "this run", "mean over seeds, 95 % interval", "computed by")]
+    for row in ROWS:
+        if row.protocol in TARGETS:
+            value = run.recorded(run.read(row.stem))[row.metric]
+            lines.append(_line(row.model, TARGETS[row.protocol], f"{value:.3f}", _interval(row),
+                               _command(row)))
     return "\n".join(lines)
+
+
+def page() -> str:
+    """The tables of the page of results, in Markdown."""
+    return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _time_table()])
+
+
+def _protocol_table(protocol: str) -> str:
+    lines = [f"## {PROTOCOLS[protocol]}", "",
+             *_head("model", "test NDCG@100, this run", "mean over seeds, 95 % interval", "published",
+                    "training seconds", "computed by")]
+    made = set()
+    for row in ROWS:
+        if row.protocol == protocol:
+            values = run.recorded(run.read(row.stem))
+            seconds = f"{values[row.seconds]:,.0f}" if row.seconds else "-"
+            lines.append(_line(row.model, f"{values[row.metric]:.4f}", _interval(row), _published(row),
+                               seconds, _command(row)))
+            made.add("MovieLens-1M, {data}, fingerprint `{fingerprint}`; {device}; {versions}."
+                     .format(**values))
+    return "\n".join([*lines, "", *sorted(made)])
+
+
+def _time_table() -> str:
+    """Training seconds beside the blog's; other hardware, so no ratio."""
+    blog = published()["blog_2022"]
+    lines = ["## Training time", "", *_head("model", "protocol", "ours", "the blog's")]
+    for row in ROWS:
+        if row.seconds and row.model in blog["results"]:
+            values, theirs = run.recorded(run.read(row.stem)), blog["results"][row.model]
+            lines.append(_line(row.model, PROTOCOLS[row.protocol].partition(":")[0],
+                               f"{values[row.seconds]:,.0f} s on {values['device']}",
+                               f"{theirs['seconds']:,.0f} s on {blog['hardware']}"))
+    return "\n".join(lines)
+
+
+def _head(*columns: str) -> list[str]:
+    return [_line(*columns), _line(*["---"] * len(columns))]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _interval(row: Row) -> str:
+    seeds = seeds_of(row)
+    if seeds is None:
+        return "-"
+    return f"{seeds['mean']:.4f} [{seeds['low']:.4f}, {seeds['high']:.4f}], {seeds['seeds']:.0f} seeds"
+
+
+def _published(row: Row) -> str:
+    if row.published is None:
+        return "-"
+    source, model = row.published
+    entry = published()[source]
+    return f"[{entry['results'][model]['ndcg@100']:.4f}]({entry['url']})"
+
+
+def _command(row: Row) -> str:
+    notebook = f"`make notebooks PROFILE=full ONLY={row.stem}`"
+    return f"{notebook}; seeds: `{row.command}`" if row.command else notebook
 
 
 def updated(text: str) -> str:
     """The read-me with its results block renewed."""
     return re.sub(r"(<!-- results:begin -->\n).*?(<!-- results:end -->)",
-                  lambda mark: f"{mark[1]}{block()}\n{mark[2]}", text, flags=re.DOTALL)
+                  lambda mark: f"{mark[1]}{readme_block()}\n{mark[2]}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

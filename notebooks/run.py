@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -143,6 +144,7 @@ def _finish(executed: Path, target: Path, profile: str) -> Path:
         cell.outputs = _joined(cell.outputs)
     notebook.metadata["vaerec"] = {
         "profile": profile, "code_hash": code_hash(notebook), "package_hash": package_hash(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
     finished = executed.with_suffix(".finished")
     nbformat.write(notebook, finished)

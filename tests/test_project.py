@@ -103,7 +103,7 @@ def test_no_module_is_named_after_nothing():
 
 def test_the_results_of_the_readme_are_those_that_the_notebooks_recorded():
     sys.path.insert(0, str(ROOT / "benchmarks"))
-    import readme_results
+    import results
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme_results.updated(text) == text, "python benchmarks/readme_results.py"
+    assert results.updated(text) == text, "python benchmarks/results.py"

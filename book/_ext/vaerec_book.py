@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import results
 import run
 
 
@@ -97,21 +99,31 @@ def show_status(app, docname, source):
     """Replace the mark on the status page by one row a notebook: what ran, where, how long."""
     if docname != "book/status":
         return
-    rows = ["| notebook | minutes | device | data | package |", "|---|---|---|---|---|"]
+    rows = ["| notebook | profile | run on | minutes | device | data | package |",
+            "|---|---|---|---|---|---|---|"]
     for stem in run.chapters():
         notebook = run.read(stem)
         if "vaerec" not in notebook.metadata:
             raise ValueError(f"{stem} was not run yet: make notebooks PROFILE=full ONLY={stem}")
         values = run.recorded(notebook)
-        same = notebook.metadata["vaerec"]["package_hash"] == run.package_hash()
-        rows.append(f"| [{stem}](../notebooks/{stem}.ipynb) | {values['seconds'] / 60:.1f} "
+        made = notebook.metadata["vaerec"]
+        same = made["package_hash"] == run.package_hash()
+        rows.append(f"| [{stem}](../notebooks/{stem}.ipynb) | {made['profile']} | {made.get('date', '-')} "
+                    f"| {values['seconds'] / 60:.1f} "
                     f"| {values['device']} | {values['data']} | {'this one' if same else 'older'} |")
     source[0] = source[0].replace("<!-- status -->", "\n".join(rows))
+
+
+def show_results(app, docname, source):
+    """Replace the mark on the page of results by its tables, from what the notebooks recorded."""
+    if docname == "book/results":
+        source[0] = source[0].replace("<!-- results -->", results.page())
 
 
 def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
     app.connect("source-read", show_status)
+    app.connect("source-read", show_results)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
