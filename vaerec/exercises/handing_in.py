@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaerec.exercises import bank
-from vaerec.exercises import progress as kept
+from vaerec.exercises import bank, kept
 
 MARK = "vaerec exercises 1"
 LARGEST = 1_000_000  # bytes; a whole book's worth of answers is far smaller

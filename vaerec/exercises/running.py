@@ -61,7 +61,7 @@ def time_limit(seconds: float):
         raise TooLong
 
     handler = signal.signal(signal.SIGALRM, stop)
-    # Repeated: a bare `except:` in a loop swallows the first.
+    # Repeated: an exception in a finalizer is lost. Only a bare `except:` in an endless loop survives.
     left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
     try:
         yield

@@ -28,7 +28,7 @@ KEPT = {"version": str, "tries": int, "answer": ANSWER, "guess": ANSWER} | dict.
 
 
 class Damaged(ValueError):
-    """A file is not what `progress` or `export` wrote."""
+    """A file is not what `keep` or `export` wrote."""
 
 
 def progress_path(progress_file: str | os.PathLike | None = None) -> Path:
@@ -60,10 +60,10 @@ def progress(*, progress_file: str | os.PathLike | None = None,
     ValueError
         The file was written by a newer version of this package. It stays as it is.
     """
-    kept = kept_entries(progress_file)
+    entries = kept_entries(progress_file)
     rows = []
     for name, exercise in bank.everything().items():
-        entry = kept.get(name, {})
+        entry = entries.get(name, {})
         rows.append({"chapter": exercise.chapter, "exercise": name, "kind": exercise.kind,
                      "state": state(entry), "tries": entry.get("tries", 0), "hint": "hint" in entry,
                      "solution": "solution" in entry, "guess": str(entry.get("guess", ""))})
