@@ -255,6 +255,8 @@ def test_exercises_are_shown():
     assert "- **d** one vector of fixed length" in shown
     assert 'vr.exercises.check("00-gru", ...)' in shown
     assert "def kl(q, p):" in repr(vr.exercises.show("00-kl-of-two-coins"))
+    assert vr.exercises.check("00-gru", ...) == vr.exercises.check("00-gru") == vr.exercises.show("00-gru")
+    assert vr.exercises.predict("00-gru", ...) == vr.exercises.show("00-gru")
     assert repr(vr.exercises.show("4")) == repr(vr.exercises.show("04"))
     for param in EXERCISES:
         assert param.values[0].solution.strip() not in repr(vr.exercises.show(param.id))

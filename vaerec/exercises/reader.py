@@ -67,8 +67,9 @@ def show(name: str | None = None) -> Text:
     return Text("\n\n---\n\n".join(map(_whole, bank.of_chapter(str(name).zfill(2)).values())))
 
 
-def check(name: str, answer, *, progress_file: PathLike = None, seconds: float = SECONDS) -> Result:
-    """Judge an answer and keep that it was tried.
+def check(name: str, answer=..., *, progress_file: PathLike = None,
+          seconds: float = SECONDS) -> Result | Text:
+    """Judge an answer and keep that it was tried. Without an answer, show the exercise.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def check(name: str, answer, *, progress_file: PathLike = None, seconds: float =
 
     Returns
     -------
-    Result
+    Result or Text
         True if the answer is right. Otherwise its message names the mistake, if it is a typical one.
 
     Raises
@@ -94,6 +95,8 @@ def check(name: str, answer, *, progress_file: PathLike = None, seconds: float =
         There is no such exercise, or the answer is not of the kind that it asks for.
     """
     exercise = bank.find(name)
+    if answer is ...:
+        return show(name)
     verdict = judge(exercise, answer, seconds)
 
     def update(entry):
@@ -136,10 +139,10 @@ def solution(name: str, *, progress_file: PathLike = None) -> Text:
     return Text(model_answer + exercise.solution.strip())
 
 
-def predict(name: str, guess, *, progress_file: PathLike = None) -> Text:
+def predict(name: str, guess=..., *, progress_file: PathLike = None) -> Text:
     """Write a guess down before you run the code; `reveal` shows it again.
 
-    Until then a new guess replaces the old one.
+    Until then a new guess replaces the old one. Without a guess, the exercise is shown.
 
     Raises
     ------
@@ -150,6 +153,8 @@ def predict(name: str, guess, *, progress_file: PathLike = None) -> Text:
     exercise = bank.find(name)
     if exercise.check == "code":
         raise ValueError(f"{name} asks for code, so there is nothing to guess; use vr.exercises.check")
+    if guess is ...:
+        return show(name)
     verdict = judge(exercise, guess)
 
     def update(entry):
