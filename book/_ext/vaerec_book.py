@@ -1,4 +1,4 @@
-"""The book's one Sphinx extension: the repository's address, a Kaggle button, small repairs."""
+"""The book's Sphinx extension: the repository's address, a Kaggle button, generated tables, small repairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 import run
+from exercise_list import show_exercises
 
 
 def repository(root: Path) -> str:
@@ -112,6 +114,7 @@ def show_status(app, docname, source):
 def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
     app.connect("source-read", show_status)
+    app.connect("source-read", show_exercises)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
