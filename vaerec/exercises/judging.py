@@ -166,7 +166,7 @@ def _explained(exercise: Exercise, function, outcomes: list[Outcome], right: lis
         return f"Case {where}: your function returns something of another form ({outcome.error})."
     got, want = outcome.value, _expected(exercise.cases[place])
     if isinstance(want, np.ndarray) and isinstance(got, np.ndarray) and got.shape != want.shape:
-        return f"Case {where} gives the shape {got.shape}; the shape must be {want.shape}."
+        return f"Case {where} gives {_form(got)}; it must give {_form(want)}."
     if isinstance(want, list) and isinstance(got, list) and len(got) != len(want):
         return f"Case {where} gives {len(got)} parts; there must be {len(want)}."
     if type(want) is not type(got):
@@ -177,6 +177,10 @@ def _explained(exercise: Exercise, function, outcomes: list[Outcome], right: lis
 def _where(exercise: Exercise, place: int) -> str:
     case = exercise.cases[place]
     return f"{place + 1} of {len(exercise.cases)}, " + (case.get("about") or _code(_short_text(case["call"])))
+
+
+def _form(array: np.ndarray) -> str:
+    return f"values of shape {array.shape}" if array.shape else "a single number"
 
 
 def _short(value) -> str:
