@@ -1,6 +1,6 @@
 """vaerec: the helper package of a book on variational autoencoders for recommendation."""
 
-from vaerec import elbo, models, plotting, protocols
+from vaerec import elbo, exercises, models, plotting, protocols
 from vaerec.datasets import load
 from vaerec.evaluation import Report, compare, evaluate
 from vaerec.interactions import Interactions
@@ -9,5 +9,5 @@ from vaerec.training import fit
 
 __version__ = "0.1.0"
 
-__all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "fit", "greet", "load", "models",
-           "plotting", "protocols", "record"]
+__all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "load",
+           "models", "plotting", "protocols", "record"]

@@ -1,4 +1,4 @@
-"""The book's one Sphinx extension: the repository's address, a Kaggle button, small repairs."""
+"""The book's Sphinx extension: the repository's address, a Kaggle button, generated tables, small repairs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import tomllib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import results
-import run
+EXTENSIONS = Path(__file__).resolve().parent
+sys.path[:0] = [str(EXTENSIONS), *(str(EXTENSIONS.parents[1] / name) for name in ("notebooks", "benchmarks"))]
+import results  # noqa: E402 - scripts of this repository
+import run  # noqa: E402
+from exercise_list import show_exercises  # noqa: E402
 
 
 def repository(root: Path) -> str:
@@ -124,6 +125,7 @@ def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
     app.connect("source-read", show_status)
     app.connect("source-read", show_results)
+    app.connect("source-read", show_exercises)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
