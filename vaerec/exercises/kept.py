@@ -208,8 +208,9 @@ def _page(table: pd.DataFrame) -> str:
             f'<h2>Chapter {escape(chapter)}</h2><p><meter value="{done}" max="{len(rows)}"></meter> '
             f"{done} of {len(rows)}</p><table><tr><th>exercise</th><th>kind</th><th>state</th>"
             f"<th>seen</th><th>guess</th></tr>{lines}</table>")
-    style = ("body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;"
-             "color-scheme:light dark}table{border-collapse:collapse;display:block;overflow-x:auto}"
+    style = (":root{color-scheme:light dark}"
+             "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+             "table{border-collapse:collapse;display:block;overflow-x:auto}"
              "td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #8884}")
     return ('<!doctype html><html lang="en"><meta charset="utf-8"><title>Exercises: progress</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
