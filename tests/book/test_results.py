@@ -1,0 +1,66 @@
+"""The page of results shows what the notebooks recorded and what the tables of seeds hold."""
+
+import sys
+
+import pandas as pd
+import pytest
+import run
+from bs4 import BeautifulSoup
+
+sys.path.insert(0, str(run.ROOT / "benchmarks"))
+import results
+
+
+@pytest.fixture(scope="module")
+def tables(site) -> list[pd.DataFrame]:
+    """The tables of the built page: one a protocol, then the training times."""
+    html = (site / "book" / "results.html").read_text(encoding="utf-8")
+    return [frame(table) for table in BeautifulSoup(html, "html.parser").find_all("table")]
+
+
+def frame(table) -> pd.DataFrame:
+    """An HTML table as texts."""
+    head, *rows = ([cell.get_text().strip() for cell in row.find_all(["th", "td"])]
+                   for row in table.find_all("tr"))
+    return pd.DataFrame(rows, columns=head)
+
+
+def test_each_row_is_on_the_page_with_the_recorded_value(tables):
+    for table, protocol in zip(tables, results.PROTOCOLS, strict=False):
+        rows = [row for row in results.ROWS if row.protocol == protocol]
+        assert table["model"].tolist() == [row.model for row in rows]
+        recorded = [run.recorded(run.read(row.stem))[row.metric] for row in rows]
+        assert table["test NDCG@100, this run"].tolist() == [f"{value:.4f}" for value in recorded]
+
+
+def test_means_over_seeds_are_those_of_the_tables(tables):
+    column = "mean over seeds, 95 % interval"
+    shown = {(protocol, row["model"]): row[column]
+             for table, protocol in zip(tables, results.PROTOCOLS, strict=False)
+             for _, row in table.iterrows()}
+    for row in results.ROWS:
+        if row.table is None:
+            assert shown[row.protocol, row.model] == "-"
+            continue
+        runs = pd.read_csv(run.ROOT / "benchmarks" / row.table[0])
+        runs = runs[(runs["variant"] == row.table[1]) & runs.get("masked", True)]
+        mean, _, rest = shown[row.protocol, row.model].partition(" ")
+        assert float(mean) == pytest.approx(runs["ndcg@100"].mean(), abs=5e-5)
+        assert rest.endswith(f"{len(runs)} seeds")
+
+
+def test_training_time_stands_beside_the_blogs_with_the_hardware(tables):
+    times = tables[-1].set_index("model")
+    for model, seconds in (("MVAE", "137 s"), ("SVAE", "1,565 s")):
+        row = times.loc[[model]].iloc[0]
+        assert "CPU" in row["ours"]
+        assert row["the blog's"].startswith(seconds) and "Kaggle" in row["the blog's"]
+
+
+def test_a_changed_notebook_changes_the_page(monkeypatch):
+    before = results.page()
+    recorded, changed = run.recorded, "c07_svae_sachdeva_ndcg@100"
+    monkeypatch.setattr(run, "recorded", lambda notebook: {
+        name: value + (name == changed) if isinstance(value, float) else value
+        for name, value in recorded(notebook).items()})
+    assert results.page() != before
