@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def largest(self) -> int:
-        """More bytes than any file of the release has: ratings take 20 to 28 a row."""
+        """More bytes than any file of the release has: its ratings, the longest, take 20 to 28 a row."""
         return 64 * self.n_ratings + 2**20
 
 
@@ -178,7 +178,7 @@ def _find(name: str, layout: Layout, places: Places) -> _Found:
         try:
             return _open(candidate, name, layout)
         except (ValueError, OSError) as error:
-            tried.append(f"{candidate}: {error}")
+            tried.append(str(error))
     archive = places.cache / f"{name}.zip"
     print(f"{name} is not on this computer; downloading it to {archive}\n{TERMS}", flush=True)
     try:
@@ -230,17 +230,17 @@ def _open(candidate: Path, name: str, layout: Layout) -> _Found:
     if candidate.suffix != ".zip":
         for file in (layout.ratings, layout.movies):
             if not (candidate / file).is_file():
-                raise FileNotFoundError(f"no {file}")
+                raise FileNotFoundError(f"{candidate / file}: no such file")
         return _Found(candidate)
     if not candidate.is_file():
-        raise FileNotFoundError("no such file")
+        raise FileNotFoundError(f"{candidate}: no such file")
     checksum = pooch.file_hash(str(candidate))
     if checksum != layout.sha256:
-        raise ValueError(f"SHA-256 is {checksum}, not that of GroupLens: not used, get it again")
+        raise ValueError(f"{candidate}: SHA-256 is {checksum}, not that of GroupLens: not used, get it again")
     try:
         archive = zipfile.ZipFile(candidate)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"not a zip archive ({error})") from error
+        raise ValueError(f"{candidate}: not a zip archive ({error})") from error
     _refuse_unsafe(archive, name, layout)
     return _Found(zipfile.Path(archive, f"{name}/"), candidate)
 
@@ -248,16 +248,15 @@ def _open(candidate: Path, name: str, layout: Layout) -> _Found:
 def _refuse_unsafe(archive: zipfile.ZipFile, name: str, layout: Layout) -> None:
     """Refuse members that point outside, links, and what takes more memory than the release can."""
     for member in archive.infolist():
+        named = f"{archive.filename}: its member {member.filename!r}"
         parts = member.filename.replace("\\", "/").split("/")
-        if parts[0] != name or ".." in parts:
-            raise ValueError(f"its member {member.filename!r} lies outside {name}/: refused")
+        if ".." in parts or parts[0] == "" or ":" in parts[0]:
+            raise ValueError(f"{named} points outside the archive's own folder: refused")
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise ValueError(f"its member {member.filename!r} is a link: refused")
+            raise ValueError(f"{named} is a link: refused")
+        if member.file_size > layout.largest:
+            raise ValueError(f"{named} would take {member.file_size:,} bytes, more than any file of {name}: "
+                             "refused")
     for file in (layout.ratings, layout.movies):
-        try:
-            size = archive.getinfo(f"{name}/{file}").file_size
-        except KeyError:
-            raise ValueError(f"no member {name}/{file}") from None
-        if size > layout.largest:
-            raise ValueError(f"its member {name}/{file} would take {size:,} bytes, more than any file of "
-                             f"{name}: refused")
+        if f"{name}/{file}" not in archive.namelist():
+            raise ValueError(f"{archive.filename}: no member {name}/{file}")

@@ -42,7 +42,8 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
     Returns
     -------
     Table
-        The columns of ``names``; ``user`` and ``item`` are dictionaries.
+        The columns of ``names``, as text; ``user`` and ``item`` are dictionaries, of numbers if all ids
+        are whole numbers without leading zeros.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
     """
     _require(names, header(source, separator), source)
     ids = pa.dictionary(pa.int32(), pa.string())
-    types = {own: ids if role in ("user", "item") else pa.string() for role, own in names.items()}
+    types = {own: ids if role in ("user", "item") else pa.string() for role, own in reversed(names.items())}
 
     def read(use_threads: bool) -> pa.Table:
         with source.open("rb") as raw:
@@ -60,7 +61,7 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
                 file, read_options=pa.csv.ReadOptions(use_threads=use_threads, block_size=2**23),
                 parse_options=pa.csv.ParseOptions(delimiter=separator),
                 convert_options=pa.csv.ConvertOptions(
-                    include_columns=list(names.values()), column_types=types, null_values=EMPTY,
+                    include_columns=list(types), column_types=types, null_values=EMPTY,
                     strings_can_be_null=True))
 
     try:
@@ -76,7 +77,17 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
         reason = found[2] if found else str(error)
         advice = "; save the file as UTF-8" if "UTF8" in reason else ""
         raise ValueError(f"{place}: {reason}{advice}") from error
-    return table.select(list(names.values())).rename_columns(list(names))
+    columns = {role: table[own] for role, own in names.items()}
+    return pa.table({role: _numbers_if_whole(column) if pa.types.is_dictionary(column.type) else column
+                     for role, column in columns.items()})
+
+
+def _numbers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary of text as one of numbers, if that loses nothing."""
+    ids = column.unify_dictionaries().combine_chunks()
+    if pc.all(pc.match_substring_regex(ids.dictionary, WHOLE_NUMBER)).as_py():
+        ids = pa.DictionaryArray.from_arrays(ids.indices, ids.dictionary.cast(pa.int64()))
+    return pa.chunked_array([ids])
 
 
 def csv_row_name(source: Source) -> RowName:
@@ -191,15 +202,12 @@ def _lines(source: Source) -> Iterator[Iterable[bytes]]:
 
 
 def categories(column: pa.ChunkedArray) -> pd.Categorical:
-    """Raw ids. Text that consists of whole numbers only becomes numbers, unless one has a leading zero."""
+    """Raw ids, each once, and the place of each row's among them."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     column = column.unify_dictionaries().combine_chunks()
     values = column.dictionary
-    if _is_text(values.type):
-        if pc.all(pc.match_substring_regex(values, WHOLE_NUMBER)).as_py():
-            values = values.cast(pa.int64())
-    elif pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
+    if pa.types.is_floating(values.type) and pc.all(pc.equal(pc.floor(values), values)).as_py():
         values = values.cast(pa.int64())  # what whole numbers become where one was missing
     elif pa.types.is_nested(values.type):
         raise ValueError(f"ids of type {values.type}: expected numbers or text")
