@@ -209,7 +209,7 @@ def test_a_full_disk(server, target, monkeypatch):
             Path(output_file).write_bytes(b"half")
             return super().__call__(url, FullDisk(), pooch)
 
-    monkeypatch.setattr(download.pooch, "HTTPDownloader", Full)
+    monkeypatch.setattr(pooch, "HTTPDownloader", Full)
     with pytest.raises(OSError, match=f"cannot write {target}: the disk is full") as error:
         get([server.url("good"), server.url("good")], target)
     assert error.value.errno == errno.ENOSPC and not isinstance(error.value, ConnectionError)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pooch
 from filelock import FileLock, Timeout
+from tqdm.std import tqdm  # text: a widget would stay empty in a saved notebook
 
 TIMEOUT = 30  # seconds without a connection or without a byte
 CHUNK = 2**17  # bytes between two steps of the progress bar
@@ -54,7 +56,7 @@ def fetch(urls: Sequence[str], target: Path, sha256: str, *, timeout: float = TI
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.with_name(target.name + ".lock")):
-            if not (target.is_file() and pooch.file_hash(str(target)) == sha256):
+            if not (target.is_file() and sha256_of(target) == sha256):
                 _fetch(urls, target, sha256, timeout, progress)
     except OSError as error:
         if isinstance(error, ConnectionError):
@@ -62,6 +64,12 @@ def fetch(urls: Sequence[str], target: Path, sha256: str, *, timeout: float = TI
         reason = "the disk is full" if error.errno in DISK_FULL else error.strerror or str(error)
         raise OSError(error.errno, f"cannot write {target}: {reason}") from error
     return target
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -80,6 +88,9 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _fetch(urls: Sequence[str], target: Path, sha256: str, timeout: float, progress: bool) -> None:
+    # Imported here: most loads need neither, and pooch warns in notebooks that have no widgets.
+    with warnings.catch_warnings(action="ignore"):
+        import pooch
     from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")
@@ -89,7 +100,8 @@ def _fetch(urls: Sequence[str], target: Path, sha256: str, timeout: float, progr
         shutil.rmtree(drafts, ignore_errors=True)  # of a process that was killed: the lock is ours
         drafts.mkdir()
         try:
-            downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK, timeout=timeout)
+            bar = tqdm(unit="B", unit_scale=True, desc=target.name) if progress else False
+            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=timeout)
             draft = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=target.name, path=drafts,
                                    downloader=downloader)
             Path(draft).replace(target)

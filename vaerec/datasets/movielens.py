@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pooch
 from platformdirs import user_cache_path
 
 from vaerec.datasets import movielens_tables as parse
-from vaerec.datasets.download import fetch
+from vaerec.datasets.download import fetch, sha256_of
 from vaerec.datasets.movielens_tables import AGE_GROUPS
 from vaerec.datasets.parquet_cache import cached
 from vaerec.datasets.tables import Source
@@ -234,7 +233,7 @@ def _open(candidate: Path, name: str, layout: Layout) -> _Found:
         return _Found(candidate)
     if not candidate.is_file():
         raise FileNotFoundError(f"{candidate}: no such file")
-    checksum = pooch.file_hash(str(candidate))
+    checksum = sha256_of(candidate)
     if checksum != layout.sha256:
         raise ValueError(f"{candidate}: SHA-256 is {checksum}, not that of GroupLens: not used, get it again")
     try:

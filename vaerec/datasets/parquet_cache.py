@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from vaerec.datasets.download import sha256_of
 
 SUFFIX = ".vaerec.parquet"
 WORTH_IT = 2**24  # bytes of a source: smaller ones are parsed before anyone notices
@@ -43,7 +44,7 @@ def cached(source: Path, settings: dict, parse: Callable[[], pd.DataFrame],
     """
     if source.stat().st_size < WORTH_IT:
         return parse()
-    key = _key(content or pooch.file_hash(str(source)), settings)
+    key = _key(content or sha256_of(source), settings)
     path = source.with_name(source.name + SUFFIX)
     frame = _read(path, key)
     if frame is None:
