@@ -100,7 +100,7 @@ def _fetch(urls: Sequence[str], target: Path, sha256: str, timeout: float, progr
         shutil.rmtree(drafts, ignore_errors=True)  # of a process that was killed: the lock is ours
         drafts.mkdir()
         try:
-            bar = tqdm(unit="B", unit_scale=True, desc=target.name) if progress else False
+            bar = tqdm(total=1, unit="B", unit_scale=True, desc=target.name) if progress else False
             downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=timeout)
             draft = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=target.name, path=drafts,
                                    downloader=downloader)
