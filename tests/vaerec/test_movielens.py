@@ -145,6 +145,13 @@ def test_missing_files_say_what_was_tried_and_what_to_do(tiny_release, places):
         assert part in str(error.value)
 
 
+def test_a_cache_that_cannot_be_written_is_told_with_what_to_do(tiny_release, places, monkeypatch):
+    places.cache.write_text("a file where the folder should be")
+    with pytest.raises(FileNotFoundError, match="cannot write .*ml-1m.zip: (File exists|Not a dir)") as error:
+        movielens.load_movielens("ml-1m", places)
+    assert "VAEREC_DATA" in str(error.value)
+
+
 def test_an_archive_is_official_and_comes_before_a_folder(tiny_release, places, monkeypatch, tmp_path):
     pack(tiny_release, tmp_path / "ml-1m.zip", monkeypatch)
     log = vr.load("ml-1m")  # the folder lies beside it

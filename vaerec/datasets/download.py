@@ -99,8 +99,8 @@ def _fetch(urls: Sequence[str], target: Path, sha256: str, timeout: float, progr
     for url in urls:
         shutil.rmtree(drafts, ignore_errors=True)  # of a process that was killed: the lock is ours
         drafts.mkdir()
+        bar = tqdm(total=1, unit="B", unit_scale=True, desc=target.name, disable=not progress)
         try:
-            bar = tqdm(total=1, unit="B", unit_scale=True, desc=target.name) if progress else False
             downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=timeout)
             draft = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=target.name, path=drafts,
                                    downloader=downloader)
@@ -112,6 +112,7 @@ def _fetch(urls: Sequence[str], target: Path, sha256: str, timeout: float, progr
             tried.append(f"{url}: its content is not that of {target.name}, the checksum differs "
                          f"({str(error).split('.')[0]})")
         finally:
+            bar.close()
             shutil.rmtree(drafts, ignore_errors=True)
     raise ConnectionError("\n".join(tried))
 

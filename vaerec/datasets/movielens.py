@@ -237,11 +237,11 @@ def _open(candidate: Path, name: str, layout: Layout) -> _Found:
     if checksum != layout.sha256:
         raise ValueError(f"{candidate}: SHA-256 is {checksum}, not that of GroupLens: not used, get it again")
     try:
-        archive = zipfile.ZipFile(candidate)
+        with zipfile.ZipFile(candidate) as archive:
+            _refuse_unsafe(archive, name, layout)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{candidate}: not a zip archive ({error})") from error
-    _refuse_unsafe(archive, name, layout)
-    return _Found(zipfile.Path(archive, f"{name}/"), candidate)
+    return _Found(zipfile.Path(candidate, f"{name}/"), candidate)
 
 
 def _refuse_unsafe(archive: zipfile.ZipFile, name: str, layout: Layout) -> None:
