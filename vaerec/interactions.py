@@ -221,12 +221,12 @@ def _dense(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         codes, ids = pd.factorize(column, sort=True)
         return np.asarray(ids), codes.astype(np.int64, copy=False)
-    used, codes = _compact(column.cat.codes.to_numpy(), len(column.cat.categories))
-    ids = column.cat.categories.to_numpy()[used]
-    order = np.argsort(ids, kind="stable")
-    place = np.empty(len(ids), np.int64)
-    place[order] = np.arange(len(ids))
-    return ids[order], place[codes]
+    codes, categories = column.cat.codes.to_numpy(), column.cat.categories
+    used = np.flatnonzero(np.bincount(codes, minlength=len(categories)))
+    order = used[np.argsort(categories.to_numpy()[used], kind="stable")]
+    place = np.zeros(len(categories), np.int64)
+    place[order] = np.arange(len(order))
+    return categories.to_numpy()[order], place[codes]
 
 
 def _compact(codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +236,9 @@ def _compact(codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _has_duplicates(pair: np.ndarray) -> bool:
-    ascending = np.sort(pair)
+    # Half the bytes where they are enough: twenty million pairs are then sorted in half the time.
+    narrow = pair.max() < 2**32
+    ascending = np.sort(pair.astype(np.uint32) if narrow else pair)
     return bool((ascending[1:] == ascending[:-1]).any())
 
 

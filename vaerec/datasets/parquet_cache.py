@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -21,7 +22,7 @@ from vaerec.datasets.download import sha256_of
 SUFFIX = ".vaerec.parquet"
 WORTH_IT = 2**24  # bytes of a source: smaller ones are parsed before anyone notices
 VERSION = 1  # another number makes all older caches invalid
-KEY = b"vaerec.key"
+KEY, IDS, SEAL = b"vaerec.key", b"vaerec.ids.", b"vaerec.seal"
 
 
 def cached(source: Path, settings: dict, parse: Callable[[], pd.DataFrame],
@@ -65,17 +66,51 @@ def _key(content: str, settings: dict) -> bytes:
 def _read(path: Path, key: bytes) -> pd.DataFrame | None:
     """The frame of a cache with this key; None if there is none, or not a whole one."""
     try:
-        if (pq.read_schema(path).metadata or {}).get(KEY) != key:
+        about = pq.read_schema(path).metadata or {}
+        if about.get(KEY) != key:
             return None
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
-    except (OSError, pa.ArrowException):
+        table = pq.read_table(path, page_checksum_verification=True)
+        if about.get(SEAL) != _seal(table, about):
+            return None
+        return pd.DataFrame({
+            name: pd.Categorical.from_codes(table[name].to_numpy(), _unpacked(about[IDS + name.encode()]))
+            if IDS + name.encode() in about else table[name].to_numpy() for name in table.column_names})
+    except (OSError, pa.ArrowException, ValueError):
         return None
+
+
+def _seal(table: pa.Table, about: dict[bytes, bytes]) -> bytes:
+    """Checksum of what Parquet's own, which are those of the pages, leave out: names, types and ids."""
+    ids = {name.decode(): value.decode() for name, value in about.items() if name.startswith(IDS)}
+    described = [table.column_names, list(map(str, table.schema.types)), len(table), ids]
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest().encode()
+
+
+def _packed(ids: pd.Index) -> bytes:
+    """Raw ids as text, of any type: Arrow's stream format in base64."""
+    table, sink = pa.table({"ids": pa.Array.from_pandas(ids)}), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return base64.b64encode(sink.getvalue())
+
+
+def _unpacked(packed: bytes) -> pd.Index:
+    return pd.Index(pa.ipc.open_stream(base64.b64decode(packed)).read_all()["ids"].to_pandas())
 
 
 def _write(path: Path, frame: pd.DataFrame, key: bytes) -> None:
     """Write in one step: a reader finds a whole file or none, also after a kill."""
     _remove_remains(path)
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata({KEY: key})
+    # Parquet has no categories of numbers: the columns hold places, and the ids stand in the file's header.
+    about, columns = {KEY: key}, {}
+    for name in frame:
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            about[IDS + name.encode()] = _packed(frame[name].cat.categories)
+            columns[name] = frame[name].cat.codes.to_numpy()
+        else:
+            columns[name] = frame[name].to_numpy()
+    table = pa.table(columns)
+    table = table.replace_schema_metadata(about | {SEAL: _seal(table, about)})
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     try:

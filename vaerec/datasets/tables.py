@@ -78,11 +78,11 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
         advice = "; save the file as UTF-8" if "UTF8" in reason else ""
         raise ValueError(f"{place}: {reason}{advice}") from error
     columns = {role: table[own] for role, own in names.items()}
-    return pa.table({role: _numbers_if_whole(column) if pa.types.is_dictionary(column.type) else column
+    return pa.table({role: numbers_if_whole(column) if pa.types.is_dictionary(column.type) else column
                      for role, column in columns.items()})
 
 
-def _numbers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def numbers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A dictionary of text as one of numbers, if that loses nothing."""
     ids = column.unify_dictionaries().combine_chunks()
     if pc.all(pc.match_substring_regex(ids.dictionary, WHOLE_NUMBER)).as_py():
