@@ -68,6 +68,8 @@ ORDER = [("svae_sachdeva", "ease_recent_sachdeva"), ("ease_recent_sachdeva", "ea
 TIGHTER = [("sixfilms_gap_k1_nats", "sixfilms_gap_k1024_nats"), ("narrow_gap_k64_nats", "wide_gap_k64_nats"),
            ("ppca200_gap_k1_nats", "ppca10_gap_k1_nats"), ("ppca10_gap_k1_nats", "ppca2_gap_k1_nats")]
 FORGOTTEN = [(f"ease_{key}", f"ease_{key}_unmasked") for key in ("liang", "sachdeva", "blog", "metarec")]
+OWN = [("svae_sachdeva", "mvae_sachdeva"), ("mvae_sachdeva", "popularity_sachdeva"),
+       ("ease_sachdeva", "popularity_sachdeva")]
 RELATIONS = {
     ("00-tour", "quick"): [*ROAD, ("mvae32_liang", "mvae_liang"), ("oracle_liang", "mvae32_liang")],
     ("00-tour", "full"): [*ROAD, ("mvae32_liang", "mvae_liang"), ("oracle_liang", "mvae32_liang")],
@@ -87,6 +89,8 @@ RELATIONS = {
     ("05-annealing-and-collapse", "full"): COLLAPSE,
     ("A1-how-tight-is-the-bound", "quick"): TIGHTER,
     ("A1-how-tight-is-the-bound", "full"): TIGHTER,
+    ("A2-your-own-data", "quick"): OWN,
+    ("A2-your-own-data", "full"): OWN,
     ("07-svae", "quick"): [*ORDER, ("oracle_sachdeva", "svae_sachdeva")],
     ("07-svae", "full"): ORDER,
     ("09-a-detective-story", "quick"): [*FORGOTTEN, ("mvae_blog", "mvae_blog_unmasked")],

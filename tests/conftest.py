@@ -12,8 +12,8 @@ import vaerec as vr
 
 def _movielens(name: str) -> vr.Interactions:
     folder = os.environ.get("VAEREC_DATA")
-    if not folder or not (Path(folder) / name).is_dir():
-        pytest.skip(f"needs {name}: set VAEREC_DATA to the folder that holds {name}/")
+    if not folder or not any((Path(folder) / file).exists() for file in (name, f"{name}.zip")):
+        pytest.skip(f"needs {name}: set VAEREC_DATA to the folder that holds {name}/ or {name}.zip")
     return vr.load(name)
 
 

@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from vaerec.batches import Bags
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import load_large
 import sasrec
 import svae_batching
 import svae_runs
@@ -82,3 +84,22 @@ def test_shuffles_keep_each_user_and_ties_stay_near(world):
 
 def test_runs_of_ties_are_counted(world):
     assert svae_runs.runs_of_ties(world).tolist() == [1] * len(world)  # the synthetic clock has no ties
+
+
+def test_the_large_log_has_the_shape_that_was_asked_for(tmp_path):
+    load_large.generate(tmp_path / "ratings.csv", n_users=300, n_items=200, n_rows=9000)
+    log = vr.load(tmp_path / "ratings.csv", **load_large.NAMES)  # refuses duplicates
+    assert (log.n_users, log.n_items, len(log)) == (300, 200, 9000)
+    assert log.rating.min() == 0.5 and log.rating.max() == 5
+    assert (np.diff(log.user) >= 0).all()  # by user, as GroupLens's file
+
+
+def test_a_large_log_loads_within_its_limits():
+    """Under 60 s and 4 GB from CSV to a split, and under 5 s from the cache, as measured on two cores."""
+    table = pd.read_csv(load_large.TABLE).set_index("what")
+    assert (table["rows"] == 20_000_263).all()
+    first, second = table.loc["first load, CSV to split"], table.loc["second load, from the cache"]
+    assert first["seconds"] < 60 and table["peak_mb"].max() < 4096
+    assert second["seconds"] < 5
+    changed = table.loc["load of a changed source"]
+    assert changed["seconds"] > second["seconds"]

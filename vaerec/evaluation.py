@@ -102,7 +102,8 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     Raises
     ------
     ValueError
-        A k outside [1, n_items], no user with targets, or a score that is not a number.
+        A k outside [1, n_items], a model that was fitted on another catalogue, no user with targets,
+        or a score that is not a number.
     """
     ks = sorted(set(ks))
     if not ks or ks[0] < 1 or ks[-1] > model.n_items:
@@ -110,6 +111,7 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     if len(held_out.item_counts) != model.n_items:
         raise ValueError(f"the model knows {model.n_items} items, the held-out users' catalogue has "
                          f"{len(held_out.item_counts)}: take the split that the model was made for")
+    model.refuse_other_catalogue(held_out.catalogue)
     scored = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
     if len(scored) == 0:
         raise ValueError("no held-out user has a target: nothing to score")

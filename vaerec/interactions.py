@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,13 +11,15 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+DUPLICATES = ("refuse", "first", "last")
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
     """A log of interactions with dense ids. Arrays are read-only; N is the number of rows.
 
-    A user consumes an item at most once: `from_frame` refuses duplicates, since a repeated
-    item could otherwise be both fold-in and target.
+    A user consumes an item at most once: a repeated item could otherwise be both fold-in and target.
+    `from_frame` refuses duplicates, or keeps one of each.
 
     Attributes
     ----------
@@ -53,7 +56,8 @@ class Interactions:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, items: pd.DataFrame | None = None,
-                   official: bool = False) -> Interactions:
+                   official: bool = False, *, duplicates: str = "refuse",
+                   row_name: Callable[[int], str] = "row {}".format) -> Interactions:
         """Build from a frame with columns user, item and, if known, rating and timestamp.
 
         Parameters
@@ -64,35 +68,51 @@ class Interactions:
         items : DataFrame, optional
             Columns ``item`` (raw id), ``title``, ``genres``; items without a row get their raw
             id as title.
+        official : bool
+            See the attribute of this name.
+        duplicates : {"refuse", "first", "last"}
+            What to do when a user consumed an item more than once: raise, or keep the first or the
+            last time. Equal times count in file order.
+        row_name : callable
+            What errors call the row at a place, from 0; a reader of files names the line.
 
         Raises
         ------
         ValueError
             A column is missing, the frame is empty, a value is missing, a timestamp is not a whole
-            number or a (user, item) pair occurs twice.
+            number, or a (user, item) pair occurs twice and ``duplicates`` is "refuse".
         """
         missing = {"user", "item"} - set(frame.columns)
         if missing:
             raise ValueError(f"no column {sorted(missing)}; the frame has {list(frame.columns)}")
+        if duplicates not in DUPLICATES:
+            raise ValueError(f"duplicates={duplicates!r}: expected one of {DUPLICATES}")
         if frame.empty:
             raise ValueError("the log is empty: no interactions to learn from")
         for column in frame.columns.intersection(["user", "item", "rating", "timestamp"]):
             blank = frame[column].isna().to_numpy()
             if blank.any():
-                raise ValueError(f"row {blank.argmax()} has no {column}")
+                raise ValueError(f"{row_name(int(blank.argmax()))} has no {column}")
         if "timestamp" in frame and not pd.api.types.is_integer_dtype(frame["timestamp"]):
             raise ValueError(f"timestamp holds {frame['timestamp'].dtype}: expected whole numbers, such "
                              "as seconds; fractions would lose the order")
-        user_ids, user = np.unique(frame["user"].to_numpy(), return_inverse=True)
-        item_ids, item = np.unique(frame["item"].to_numpy(), return_inverse=True)
-        _refuse_duplicates(user, item, user_ids, item_ids)
         n = len(frame)
-        return cls(
-            user=user, item=item,
-            rating=frame["rating"].to_numpy() if "rating" in frame else np.full(n, 5.0),
-            timestamp=frame["timestamp"].to_numpy() if "timestamp" in frame else np.arange(n),
-            user_ids=user_ids, items=_describe_items(item_ids, items), official=official,
-        )
+        user_ids, user = _dense(frame["user"])
+        item_ids, item = _dense(frame["item"])
+        rating = frame["rating"].to_numpy() if "rating" in frame else np.full(n, 5.0, np.float32)
+        timestamp = frame["timestamp"].to_numpy() if "timestamp" in frame else np.arange(n)
+        pair = user * len(item_ids) + item  # one number a (user, item)
+        if _has_duplicates(pair):
+            if duplicates == "refuse":
+                row = int(pd.Series(pair).duplicated().to_numpy().argmax())
+                raise ValueError(
+                    f"{row_name(row)} repeats user {user_ids[user[row]]} with item {item_ids[item[row]]}: "
+                    "keep one interaction per user and item, or choose one by duplicates='first' or "
+                    "'last' (in time)")
+            kept = _one_each(pair, timestamp, duplicates)
+            user, item, rating, timestamp = (column[kept] for column in (user, item, rating, timestamp))
+        return cls(user=user, item=item, rating=rating, timestamp=timestamp, user_ids=user_ids,
+                   items=describe_items(item_ids, items), official=official)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -133,8 +153,8 @@ class Interactions:
 
     def select(self, rows: np.ndarray) -> Interactions:
         """Keep the rows of a boolean mask [N]; users and items left without rows disappear."""
-        user_kept, user = np.unique(self.user[rows], return_inverse=True)
-        item_kept, item = np.unique(self.item[rows], return_inverse=True)
+        user_kept, user = _compact(self.user[rows], self.n_users)
+        item_kept, item = _compact(self.item[rows], self.n_items)
         return replace(
             self, user=user, item=item, rating=self.rating[rows], timestamp=self.timestamp[rows],
             user_ids=self.user_ids[user_kept],
@@ -184,24 +204,53 @@ class Interactions:
         return np.split(self.item[order], ends[:-1])
 
 
+def catalogue_fingerprint(item_ids: np.ndarray) -> str:
+    """What tells one catalogue from another: changes with any raw id and with their order."""
+    ids = np.asarray(item_ids)
+    content = ids.astype(np.int64).tobytes() if ids.dtype.kind in "iu" else "\n".join(map(str, ids)).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
 
 
-def _refuse_duplicates(user, item, user_ids, item_ids):
-    pair = user.astype(np.int64) * len(item_ids) + item
-    _, first = np.unique(pair, return_index=True)
-    if len(first) == len(pair):
-        return
-    row = np.setdiff1d(np.arange(len(pair)), first)[0]
-    raise ValueError(
-        f"row {row} repeats user {user_ids[user[row]]} with item {item_ids[item[row]]}: "
-        "keep one interaction per user and item"
-    )
+def _dense(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Raw ids, ascending, and the place of each row's id among them: int64."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        codes, ids = pd.factorize(column, sort=True)
+        return np.asarray(ids), codes.astype(np.int64, copy=False)
+    codes, categories = column.cat.codes.to_numpy(), column.cat.categories
+    used = np.flatnonzero(np.bincount(codes, minlength=len(categories)))
+    order = used[np.argsort(categories.to_numpy()[used], kind="stable")]
+    place = np.zeros(len(categories), np.int64)
+    place[order] = np.arange(len(order))
+    return categories.to_numpy()[order], place[codes]
 
 
-def _describe_items(item_ids: np.ndarray, items: pd.DataFrame | None) -> pd.DataFrame:
+def _compact(codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes in [0, n) that occur, and each code's place among them: np.unique without a sort."""
+    occurs = np.bincount(codes, minlength=n) > 0
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[codes]
+
+
+def _has_duplicates(pair: np.ndarray) -> bool:
+    # Half the bytes where they are enough: twenty million pairs are then sorted in half the time.
+    narrow = pair.max() < 2**32
+    ascending = np.sort(pair.astype(np.uint32) if narrow else pair)
+    return bool((ascending[1:] == ascending[:-1]).any())
+
+
+def _one_each(pair: np.ndarray, timestamp: np.ndarray, which: str) -> np.ndarray:
+    """Rows, in file order, that are the first or the last in time of their pair."""
+    order = np.lexsort((timestamp, pair))  # stable
+    new = np.diff(pair[order]) != 0
+    edge = np.append(True, new) if which == "first" else np.append(new, True)
+    return np.sort(order[edge])
+
+
+def describe_items(item_ids: np.ndarray, items: pd.DataFrame | None) -> pd.DataFrame:
     """One row per raw id, in their order; unknown titles are the raw id."""
     known = pd.DataFrame({"item": []}) if items is None else items
     known = known.drop_duplicates("item").set_index("item")

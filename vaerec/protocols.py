@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vaerec.interactions import Interactions
+from vaerec.interactions import Interactions, catalogue_fingerprint
 
 TARGETS = ("random", "temporal")
 
@@ -30,6 +30,8 @@ class HeldOut:
     item_counts : int64 array [n_items]
         How many training users consumed each item, floored at 1 (novelty takes its logarithm).
     n_train_users : int
+    catalogue : str, optional
+        `Split.catalogue`. Where it is given, a model of another catalogue is refused.
     """
 
     user_ids: np.ndarray
@@ -37,6 +39,7 @@ class HeldOut:
     targets: list[np.ndarray]
     item_counts: np.ndarray
     n_train_users: int
+    catalogue: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,11 @@ class Split:
     def n_items(self) -> int:
         """Size of the catalogue: the items that training saw."""
         return self.train.n_items
+
+    @property
+    def catalogue(self) -> str:
+        """Fingerprint of ``item_ids``: what a dense item means. A fitted model remembers it."""
+        return catalogue_fingerprint(self.item_ids)
 
     def describe(self) -> pd.DataFrame:
         """Users, fold-in (or training) rows and target rows of each part."""
@@ -242,6 +250,7 @@ def _held_out(log: Interactions, new_item, users, shown, is_target, train: Inter
         targets=_histories(log, new_item, users, is_target),
         item_counts=np.maximum(np.bincount(train.item, minlength=train.n_items), 1),
         n_train_users=train.n_users,
+        catalogue=catalogue_fingerprint(train.item_ids),
     )
 
 

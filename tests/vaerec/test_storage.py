@@ -1,5 +1,6 @@
 """Saving and loading: equal scores after, and files that are not what they seem."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -136,3 +137,29 @@ def test_a_file_whose_weights_have_other_names_is_refused(tmp_path):
     storage.write(tmp_path / "m", "MVAE", model.hyper_parameters(), weights)
     with pytest.raises(ValueError, match="another version of vaerec"):
         vr.models.MVAE.load(tmp_path / "m")
+
+
+def test_a_loaded_model_refuses_another_catalogue(trained, world, world_split, tmp_path):
+    """As many items, so that only the raw ids tell the two apart."""
+    trained.save(tmp_path / "m")
+    loaded = vr.models.MVAE.load(tmp_path / "m")
+    assert loaded.catalogue == world_split.catalogue
+    item_ids = world_split.item_ids
+    assert len(loaded.recommend([item_ids[:3]], k=5, item_ids=item_ids)) == 5
+    for other in (item_ids[::-1], item_ids + 1, item_ids.astype(str)):
+        with pytest.raises(ValueError, match="MVAE was fitted on another catalogue .*fit a new model"):
+            loaded.recommend([other[:3]], k=5, item_ids=other)
+    items = world.items.assign(item=world.items["item"] + 1)
+    renamed = vr.protocols.LIANG_2018(dataclasses.replace(world, items=items), n_heldout=60)
+    assert renamed.n_items == world_split.n_items
+    with pytest.raises(ValueError, match="another catalogue"):
+        vr.evaluate(loaded, renamed.test)
+    vr.fit(loaded, renamed, max_epochs=1)  # a new fit, a new catalogue
+    assert vr.evaluate(loaded, renamed.test)["ndcg@10"] > 0
+
+
+def test_a_model_that_was_never_fitted_knows_no_catalogue(world_split, tmp_path):
+    model = vr.models.Random(world_split.n_items)
+    model.save(tmp_path / "m")
+    assert vr.models.Random.load(tmp_path / "m").catalogue is None
+    vr.evaluate(model, world_split.test)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import storage
 from vaerec.protocols import Split
 
@@ -28,6 +29,12 @@ class TopNRecommender(nn.Module):
     ----------
     n_items : int
         Size of the catalogue, I.
+
+    Attributes
+    ----------
+    catalogue : str or None
+        Fingerprint of the raw item ids that the model was fitted on, kept by `save`. Dense ids mean
+        nothing without them, so `recommend` and `vaerec.evaluate` refuse those of another catalogue.
     """
 
     needs_users = False  # only the Oracle must know who asks
@@ -40,6 +47,7 @@ class TopNRecommender(nn.Module):
         if n_items < 1:
             raise ValueError(f"n_items={n_items}: a catalogue has at least one item")
         self.n_items = int(n_items)
+        self.catalogue: str | None = None
         # log of the training counts: the answer for an empty history
         self.register_buffer("log_popularity", torch.zeros(n_items))
 
@@ -59,7 +67,7 @@ class TopNRecommender(nn.Module):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the model to one safetensors file that `load` reads."""
-        storage.write(path, type(self).__name__, self.hyper_parameters(), self._weights())
+        storage.write(path, type(self).__name__, self.hyper_parameters(), self._weights(), self.catalogue)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -72,8 +80,9 @@ class TopNRecommender(nn.Module):
         ValueError
             Truncated, changed since it was written, or a file of another model.
         """
-        hyper_parameters, weights = storage.read(path, cls.__name__)
+        hyper_parameters, weights, catalogue = storage.read(path, cls.__name__)
         model = cls.from_hyper_parameters(hyper_parameters)
+        model.catalogue = catalogue
         if weights.keys() != model._weights().keys():
             raise ValueError(f"{path} names other weights than {cls.__name__} has now: it was written by "
                              "another version of vaerec")
@@ -85,10 +94,11 @@ class TopNRecommender(nn.Module):
         return {name: tensor.detach() for name, tensor in (*self.named_parameters(), *self.named_buffers())}
 
     def remember_popularity(self, split: Split) -> None:
-        """Keep the training counts of ``split``: an empty history is answered with them."""
+        """Keep the catalogue of ``split`` and its training counts, which answer an empty history."""
         if split.n_items != self.n_items:
             raise ValueError(f"the model has n_items={self.n_items}, the split {split.n_items}: "
                              "make the model with n_items=split.n_items")
+        self.catalogue = split.catalogue
         counts = torch.from_numpy(split.test.item_counts)
         self.log_popularity.copy_(counts.to(self.log_popularity.dtype).log())
 
@@ -160,6 +170,7 @@ class TopNRecommender(nn.Module):
         if len(item_ids) != self.n_items:
             raise ValueError(f"item_ids holds {len(item_ids)} ids, the model knows {self.n_items} items: "
                              "pass split.item_ids of the split that it was made for")
+        self.refuse_other_catalogue(catalogue_fingerprint(item_ids))
         if not 1 <= k <= self.n_items:
             raise ValueError(f"k={k}: the catalogue has {self.n_items} items")
         dense = [_to_dense(history, item_ids, on_unknown) for history in histories]
@@ -171,6 +182,14 @@ class TopNRecommender(nn.Module):
             "score": best.values.cpu().numpy().ravel(),
         })
         return frame[frame["score"] > -np.inf].reset_index(drop=True)
+
+    def refuse_other_catalogue(self, catalogue: str | None) -> None:
+        """Raise ValueError if the model was fitted on another catalogue; pass where one is not known."""
+        if self.catalogue and catalogue and self.catalogue != catalogue:
+            raise ValueError(
+                f"this {type(self).__name__} was fitted on another catalogue (fingerprint {self.catalogue}, "
+                f"here {catalogue}): as many items, but other raw ids or another order. Take the split that "
+                "it was fitted on, or fit a new model on this one")
 
     def _check(self, histories: list[np.ndarray], users: Sequence | None) -> None:
         if self.needs_users and (users is None or len(users) != len(histories)):

@@ -19,12 +19,13 @@ FORMAT = "vaerec-model-1"
 
 
 def write(path: str | os.PathLike, model: str, hyper_parameters: dict,
-          weights: dict[str, Tensor]) -> None:
+          weights: dict[str, Tensor], catalogue: str | None = None) -> None:
     """Write a model file in one step: a reader finds the old file or the new one, never a half."""
     path = Path(path)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     description = {"model": model, "hyper_parameters": hyper_parameters,
-                   "sha256": _checksum(model, hyper_parameters, weights)}
+                   "catalogue": catalogue,
+                   "sha256": _checksum([model, hyper_parameters, catalogue], weights)}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
     # One key alone: safetensors writes several in an order that changes from run to run.
@@ -32,8 +33,8 @@ def write(path: str | os.PathLike, model: str, hyper_parameters: dict,
     os.replace(draft, path)
 
 
-def read(path: str | os.PathLike, model: str) -> tuple[dict, dict[str, Tensor]]:
-    """Hyper-parameters and weights of a file that `write` made for ``model``.
+def read(path: str | os.PathLike, model: str) -> tuple[dict, dict[str, Tensor], str | None]:
+    """Hyper-parameters, weights and catalogue of a file that `write` made for ``model``.
 
     Raises
     ------
@@ -56,20 +57,20 @@ def read(path: str | os.PathLike, model: str) -> tuple[dict, dict[str, Tensor]]:
         raise ValueError(f"{path} was not written by vaerec's save: no {FORMAT!r} in its header")
     try:
         description = json.loads(metadata[FORMAT])
-        written, hyper_parameters, checksum = (
-            description[key] for key in ("model", "hyper_parameters", "sha256"))
+        written, hyper_parameters, catalogue, checksum = (
+            description[key] for key in ("model", "hyper_parameters", "catalogue", "sha256"))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} was changed after it was written: its description cannot be read "
                          f"({error})") from error
     if written != model:
         raise ValueError(f"{path} holds {written}, not {model}: load it with vr.models.{written}.load")
-    if checksum != _checksum(model, hyper_parameters, weights):
+    if checksum != _checksum([model, hyper_parameters, catalogue], weights):
         raise ValueError(f"{path} was changed after it was written: its checksum does not hold")
-    return hyper_parameters, weights
+    return hyper_parameters, weights, catalogue
 
 
-def _checksum(model: str, hyper_parameters: dict, weights: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps([model, hyper_parameters], sort_keys=True).encode())
+def _checksum(description: list, weights: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
