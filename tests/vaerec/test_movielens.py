@@ -42,6 +42,34 @@ def test_articles(title, turned):
     assert movielens._turn_article(title) == turned
 
 
+def test_users_of_ml_1m(ml_1m):
+    users = movielens.load_users("ml-1m")
+    assert users.columns.tolist() == ["user", "gender", "age", "occupation"]
+    assert users["user"].tolist() == ml_1m.user_ids.tolist()
+    assert users["gender"].value_counts().to_dict() == {"M": 4331, "F": 1709}  # GroupLens's own counts
+    assert users.iloc[0].tolist() == [1, "F", "Under 18", "K-12 student"]
+    assert set(users["age"]) == set(movielens.AGE_GROUPS.values())
+
+
+def test_users_of_ml_100k_are_in_the_same_age_groups(ml_100k):
+    users = movielens.load_users("ml-100k").set_index("user")
+    assert users.index.tolist() == ml_100k.user_ids.tolist()
+    assert users.loc[[1, 7, 30, 33], "age"].tolist() == ["18-24", "56+", "Under 18", "18-24"]
+    assert users.loc[1].tolist() == ["M", "18-24", "technician"]
+
+
+def test_users_that_are_not_known_or_not_readable(tiny_release):
+    with pytest.raises(ValueError, match="'synthetic' says nothing about its users.*ml-100k, ml-1m"):
+        movielens.load_users("synthetic")
+    with pytest.raises(FileNotFoundError, match="users.dat"):
+        movielens.load_users("ml-1m")
+    (tiny_release / "users.dat").write_text("1::F::1::10::48067\n2::M::57::3::5\n")
+    with pytest.raises(ValueError, match="line 2: expected UserID.*found '2::M::57::3::5'"):
+        movielens.load_users("ml-1m")
+    (tiny_release / "users.dat").write_text("2::M::56::16::70072\n1::F::1::10::48067\n")
+    assert movielens.load_users("ml-1m")["occupation"].tolist() == ["K-12 student", "self-employed"]
+
+
 @pytest.fixture
 def tiny_release(tmp_path, monkeypatch):
     """A release of six invented ratings, and the paths of its files."""
@@ -52,7 +80,7 @@ def tiny_release(tmp_path, monkeypatch):
     (folder / "movies.dat").write_text("7::Invented, The (2001)::Drama\n8::Second (2002)::Comedy\n"
                                        "9::Third (2003)::Drama|War\n", "latin-1")
     monkeypatch.setenv("VAEREC_DATA", str(tmp_path))
-    layout = movielens.Layout("ratings.dat", "movies.dat", "::", 6)
+    layout = movielens.Layout("ratings.dat", "movies.dat", "::", 6, users="users.dat")
     monkeypatch.setitem(movielens.LAYOUTS, "ml-1m", layout)
     return folder
 

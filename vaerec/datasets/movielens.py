@@ -20,6 +20,17 @@ GENRES_100K = ("unknown", "Action", "Adventure", "Animation", "Children's", "Com
                "Romance", "Sci-Fi", "Thriller", "War", "Western")
 
 
+AGE_GROUPS = {1: "Under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56+"}
+"""Lower end in years -> the label of ML-1M's README."""
+
+OCCUPATIONS_1M = (
+    "other", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service",
+    "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer",
+    "programmer", "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer",
+    "tradesman/craftsman", "unemployed", "writer")
+"""ML-1M's codes, from 0."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a MovieLens release keeps its tables, and how many ratings it has."""
@@ -28,11 +39,12 @@ class Layout:
     movies: str
     separator: str
     n_ratings: int
+    users: str | None = None
 
 
 LAYOUTS = {
-    "ml-100k": Layout("u.data", "u.item", "\t", 100_000),
-    "ml-1m": Layout("ratings.dat", "movies.dat", "::", 1_000_209),
+    "ml-100k": Layout("u.data", "u.item", "\t", 100_000, users="u.user"),
+    "ml-1m": Layout("ratings.dat", "movies.dat", "::", 1_000_209, users="users.dat"),
 }
 
 
@@ -54,6 +66,35 @@ def load_movielens(name: str) -> Interactions:
     read_movies = _read_movies_100k if name == "ml-100k" else _read_movies_1m
     # A folder on disk proves nothing about its origin, so this is never the official copy.
     return Interactions.from_frame(frame, items=read_movies(folder / layout.movies), official=False)
+
+
+def load_users(name: str) -> pd.DataFrame:
+    """What the users of ML-100K or ML-1M said about themselves; nobody checked it.
+
+    Returns
+    -------
+    DataFrame
+        One row a user, ascending: ``user`` (the raw id of `vaerec.load`), ``gender`` ("F" or "M"),
+        ``age`` (one of the values of `AGE_GROUPS`; ML-100K's years are put into these groups too) and
+        ``occupation`` (in the words of the release).
+
+    Raises
+    ------
+    FileNotFoundError
+        The release is not on this computer, or its file of users is not beside the ratings.
+    ValueError
+        A release that says nothing about its users, or a row that cannot be read.
+    """
+    layout = LAYOUTS.get(name)
+    if layout is None or layout.users is None:
+        known = [known for known, one in LAYOUTS.items() if one.users]
+        raise ValueError(f"{name!r} says nothing about its users: expected one of {', '.join(known)}")
+    path = _find(name, layout) / layout.users
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: copy {layout.users} of {name}.zip there")
+    read = _read_users_100k if name == "ml-100k" else _read_users_1m
+    return pd.DataFrame(read(path), columns=["user", "gender", "age", "occupation"]
+                        ).sort_values("user", ignore_index=True)
 
 
 def _find(name: str, layout: Layout) -> Path:
@@ -127,6 +168,31 @@ def _read_movies_100k(path: Path) -> pd.DataFrame:
         "title": [_turn_article(row[1]) for row in rows],
         "genres": ["|".join(itertools.compress(GENRES_100K, map(int, row[5:]))) for row in rows],
     })
+
+
+def _read_users_1m(path: Path) -> list[tuple]:
+    rows = []
+    for number, line in enumerate(path.read_text("latin-1").splitlines(), start=1):
+        try:
+            user, gender, age, occupation, _ = line.split("::")
+            rows.append((int(user), gender, AGE_GROUPS[int(age)], OCCUPATIONS_1M[int(occupation)]))
+        except (ValueError, KeyError, IndexError) as error:
+            raise ValueError(f"{path}, line {number}: expected UserID::Gender::Age::Occupation::Zip-code, "
+                             f"found {line[:60]!r}") from error
+    return rows
+
+
+def _read_users_100k(path: Path) -> list[tuple]:
+    rows = []
+    for number, line in enumerate(path.read_text("latin-1").splitlines(), start=1):
+        try:
+            user, age, gender, occupation, _ = line.split("|")
+            lower = max((lower for lower in AGE_GROUPS if lower <= int(age)), default=1)
+            rows.append((int(user), gender, AGE_GROUPS[lower], occupation))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: expected user|age|gender|occupation|zip, "
+                             f"found {line[:60]!r}") from error
+    return rows
 
 
 def _turn_article(title: str) -> str:
