@@ -73,7 +73,8 @@ ORDER = [("svae_sachdeva", "ease_recent_sachdeva"), ("ease_recent_sachdeva", "ea
          ("svae_sachdeva", "collapsed_sachdeva"), ("svae_rate_nats", "collapsed_rate_nats")]
 LISTS = [("mvae_liang", "popularity_liang"), ("multdae_liang", "popularity_liang"),
          ("ease_liang", "head_liang"), ("popularity_gini@100", "head_gini@100"),
-         ("head_gini@100", "ease_gini@100"), ("ease_gini@100", "random_gini@100"), ("popularity_overlap@100", "ease_overlap@100"),
+         ("head_gini@100", "ease_gini@100"), ("ease_gini@100", "random_gini@100"),
+         ("popularity_overlap@100", "ease_overlap@100"),
          ("random_novelty@100", "ease_novelty@100"), ("ease_novelty@100", "popularity_novelty@100")]
 TIGHTER = [("sixfilms_gap_k1_nats", "sixfilms_gap_k1024_nats"), ("narrow_gap_k64_nats", "wide_gap_k64_nats"),
            ("ppca200_gap_k1_nats", "ppca10_gap_k1_nats"), ("ppca10_gap_k1_nats", "ppca2_gap_k1_nats")]

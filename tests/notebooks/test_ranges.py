@@ -154,14 +154,13 @@ def test_what_chapter_8_says_of_lists_holds_in_every_seed():
         return of[one][metric].min() > of[other][metric].max()
 
     assert greater("ndcg@100", "EASE", "MVAE") and greater("ndcg@100", "Mult-DAE", "MVAE")
-    assert not greater("ndcg@100", "Mult-DAE", "EASE")
+    assert greater("ndcg@100", "EASE", "Mult-DAE")  # though these users cannot tell: chapter 8
     assert greater("novelty@100", "MVAE", "EASE") and greater("coverage@100", "MVAE", "EASE")
     for metric in ("ndcg@100", "coverage@100"):  # better "in both directions"
         assert greater(metric, "Mult-DAE, penalty 0.2", "MVAE")
     assert greater("ndcg@100", "popularity", "SVAE")
-    for metric, sign in {"coverage@100": 1, "gini@100": -1, "overlap@100": -1}.items():
-        best = max(sign * of[name][metric].mean() for name in ("EASE", "Mult-DAE", "MVAE"))
-        assert sign * of["SVAE"][metric].mean() > best - 0.02, metric
+    for other in ("EASE", "Mult-DAE", "MVAE"):  # low Gini and overlap are praised
+        assert greater("gini@100", other, "SVAE") and greater("overlap@100", other, "SVAE")
 
 
 def test_what_chapter_8_says_of_beta_holds_in_every_seed():
