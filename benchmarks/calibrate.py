@@ -4,7 +4,8 @@
     python benchmarks/calibrate.py full 03-autoencoders 01-data-and-protocols   # with 5 seeds
     python benchmarks/calibrate.py full 06-mvae    # from the table of mvae_seeds.py, see TABLES
 
-Every recorded NDCG@100 gets a range, and so does what is recorded in nats, in units or as an error.
+Every recorded NDCG@100 gets a range, and so do novelty, Gini and overlap at 100 and what is recorded in nats,
+in units or as an error.
 A range is mean ± t(.995, n - 1) sd sqrt(1 + 1/n), the 99 % prediction interval of one more run, and
 at least ± .003, or 1e-5 for an error. A notebook without a seed involves no chance: it is run twice,
 its metrics must come out equal, and the range is that least one around them (n = 1).
@@ -34,7 +35,7 @@ SEEDS = {"quick": range(10), "full": range(5)}
 EXACT_ONLY = {"A1-how-tight-is-the-bound": {"data": "synthetic", "n_users": 2, "max_epochs": 1}}
 LEAST = 0.003
 LEAST_OF_ERRORS = 1e-5  # what chapters call equal
-MEASURED = re.compile(r"_(ndcg@100|nats|units|error)$")
+MEASURED = re.compile(r"_(ndcg@100|novelty@100|gini@100|overlap@100|nats|units|error)$")
 
 # The protocol of a result, by the word in its name. Under the published ones a test makes impostors.
 PROTOCOLS = {"liang": "LIANG_2018", "sachdeva": "SACHDEVA_2019"}
@@ -49,10 +50,16 @@ TABLES = {
     "07-svae": {"c07_mvae_sachdeva_ndcg@100": ("mvae_seeds.csv", "SACHDEVA_2019", "ndcg@100"),
                 "c07_svae_sachdeva_ndcg@100": ("svae_runs.csv", "SVAE", "ndcg@100"),
                 "c07_svae_rate_nats": ("svae_runs.csv", "SVAE", "rate")},
+    "08-beyond-accuracy": {
+        f"c08_{short}_{named}": ("beyond_accuracy.csv", model, named.removeprefix("liang_"))
+        for short, model in {"mvae": "MVAE", "multdae": "Mult-DAE", "svae": "SVAE"}.items()
+        for named in ("liang_ndcg@100", "novelty@100", "gini@100", "overlap@100")},
     "09-a-detective-story": {"c09_mvae_blog_ndcg@100": ("detective.csv", "BLOG_2022 MVAE", "ndcg@100")},
 }
 # Trained live in the notebook and over seeds by nothing: its full profile has no range for them.
-ONE_SEED = {"07-svae": ["c07_collapsed_sachdeva_ndcg@100", "c07_collapsed_rate_nats"]}
+ONE_SEED = {"07-svae": ["c07_collapsed_sachdeva_ndcg@100", "c07_collapsed_rate_nats"],
+            "08-beyond-accuracy": [f"c08_{order}_{metric}" for order in ("constant", "rarest")
+                                   for metric in ("ndcg@100", "novelty@100", "gini@100", "overlap@100")]}
 
 # Greater first. Each must hold in every run, or the calibration stops.
 ROAD = [("oracle_liang", "mvae_liang"), ("mvae_liang", "popularity_liang")]
@@ -65,6 +72,11 @@ COLLAPSE = [("cured_liang", "popularity_liang"), ("cured_liang", "collapsed_lian
 ORDER = [("svae_sachdeva", "ease_recent_sachdeva"), ("ease_recent_sachdeva", "ease_sachdeva"),
          ("svae_sachdeva", "mvae_sachdeva"), ("mvae_sachdeva", "popularity_sachdeva"),
          ("svae_sachdeva", "collapsed_sachdeva"), ("svae_rate_nats", "collapsed_rate_nats")]
+LISTS = [("mvae_liang", "popularity_liang"), ("multdae_liang", "popularity_liang"),
+         ("ease_liang", "head_liang"), ("popularity_gini@100", "head_gini@100"),
+         ("head_gini@100", "ease_gini@100"), ("ease_gini@100", "random_gini@100"),
+         ("popularity_overlap@100", "ease_overlap@100"),
+         ("random_novelty@100", "ease_novelty@100"), ("ease_novelty@100", "popularity_novelty@100")]
 TIGHTER = [("sixfilms_gap_k1_nats", "sixfilms_gap_k1024_nats"), ("narrow_gap_k64_nats", "wide_gap_k64_nats"),
            ("ppca200_gap_k1_nats", "ppca10_gap_k1_nats"), ("ppca10_gap_k1_nats", "ppca2_gap_k1_nats")]
 FORGOTTEN = [(f"ease_{key}", f"ease_{key}_unmasked") for key in ("liang", "sachdeva", "blog", "metarec")]
@@ -93,6 +105,11 @@ RELATIONS = {
     ("A2-your-own-data", "full"): OWN,
     ("07-svae", "quick"): [*ORDER, ("oracle_sachdeva", "svae_sachdeva")],
     ("07-svae", "full"): ORDER,
+    ("08-beyond-accuracy", "quick"): [*ROAD, *LISTS, ("oracle_liang", "multdae_liang"),
+                                      ("rarest_novelty@100", "random_novelty@100")],
+    ("08-beyond-accuracy", "full"): [*LISTS, ("ease_liang", "mvae_liang"), ("multdae_liang", "mvae_liang"),
+                                     ("popularity_liang", "svae_liang"), ("ease_gini@100", "mvae_gini@100"),
+                                     ("mvae_novelty@100", "ease_novelty@100")],
     ("09-a-detective-story", "quick"): [*FORGOTTEN, ("mvae_blog", "mvae_blog_unmasked")],
     ("09-a-detective-story", "full"): [*FORGOTTEN, ("mvae_blog", "popularity_blog"),
                                        ("ease_liang", "ease_sachdeva")],

@@ -11,6 +11,7 @@ import torch
 from vaerec.batches import Bags
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import beyond_accuracy
 import load_large
 import sasrec
 import svae_batching
@@ -86,6 +87,14 @@ def test_runs_of_ties_are_counted(world):
     assert svae_runs.runs_of_ties(world).tolist() == [1] * len(world)  # the synthetic clock has no ties
 
 
+def test_a_penalty_of_zero_changes_nothing_and_a_huge_one_ranks_by_rarity(world_split):
+    ease = vr.models.EASE(world_split.n_items)
+    vr.fit(ease, world_split)
+    histories = world_split.test.fold_in[:3]
+    torch.testing.assert_close(beyond_accuracy.Penalized(ease, 0.0).scores(histories), ease.scores(histories))
+    scores = beyond_accuracy.Penalized(ease, 1e6).scores(histories)
+    watchers = torch.from_numpy(world_split.test.item_counts)[scores.argsort(dim=1, descending=True)]
+    assert (watchers.diff(dim=1) >= 0).all()
 def test_the_large_log_has_the_shape_that_was_asked_for(tmp_path):
     load_large.generate(tmp_path / "ratings.csv", n_users=300, n_items=200, n_rows=9000)
     log = vr.load(tmp_path / "ratings.csv", **load_large.NAMES)  # refuses duplicates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 
@@ -63,3 +64,30 @@ def interval_bars(ax: Axes, summary, labels: list[str] | None = None) -> None:
     ax.set_yticks(rows, labels)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.margins(x=0.15)
+
+
+def group_means(ax: Axes, frame: pd.DataFrame, groups: pd.Series, joined: bool = True) -> None:
+    """Mean of each column in each group of users, with 95 % intervals, and n under each group.
+
+    Parameters
+    ----------
+    ax : Axes
+    frame : DataFrame
+        One row a user, one column a model; a legend names the columns.
+    groups : Series
+        The group of each user, index as in ``frame``; categories keep their order, intervals are
+        of whole numbers.
+    joined : bool
+        Join the dots of a model: for groups with an order.
+    """
+    for column, (name, look) in enumerate(zip(frame, mpl.rcParams["axes.prop_cycle"], strict=False)):
+        cell = frame[name].groupby(groups, observed=True).agg(["mean", "sem", "size"])
+        place = np.arange(len(cell)) + 0.1 * (column - (frame.shape[1] - 1) / 2)
+        if not joined:
+            look = look | {"linestyle": "none"}
+        ax.errorbar(place, cell["mean"], 1.96 * cell["sem"], capsize=4, label=name, **look)
+    labels = [f"{int(group.left) + 1} to {int(group.right)}" if isinstance(group, pd.Interval) else group
+              for group in cell.index]
+    labels = [f"{label}\nn = {n}" for label, n in zip(labels, cell["size"], strict=True)]
+    ax.set_xticks(range(len(cell)), labels, fontsize=11)
+    ax.set_xlim(-0.5, len(cell) - 0.5)

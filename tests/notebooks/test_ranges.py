@@ -145,6 +145,33 @@ def test_what_chapter_7_says_of_drift_holds_in_every_world(sequence_runs):
     assert gain[0.5] > 1.1 > 1.03 > gain[[0.0, 1.0]].max()
 
 
+def test_what_chapter_8_says_of_lists_holds_in_every_seed():
+    runs = pd.read_csv(run.ROOT / "benchmarks" / "beyond_accuracy.csv")
+    of = dict(list(runs.groupby("variant")))
+    assert [len(of[name]) for name in ("MVAE", "Mult-DAE", "SVAE", "EASE", "popularity")] == [5, 5, 3, 1, 1]
+
+    def greater(metric, one, other):
+        return of[one][metric].min() > of[other][metric].max()
+
+    assert greater("ndcg@100", "EASE", "MVAE") and greater("ndcg@100", "Mult-DAE", "MVAE")
+    assert greater("ndcg@100", "EASE", "Mult-DAE")  # though these users cannot tell: chapter 8
+    assert greater("novelty@100", "MVAE", "EASE") and greater("coverage@100", "MVAE", "EASE")
+    for metric in ("ndcg@100", "coverage@100"):  # better "in both directions"
+        assert greater(metric, "Mult-DAE, penalty 0.2", "MVAE")
+    assert greater("ndcg@100", "popularity", "SVAE")
+    for other in ("EASE", "Mult-DAE", "MVAE"):  # low Gini and overlap are praised
+        assert greater("gini@100", other, "SVAE") and greater("overlap@100", other, "SVAE")
+
+
+def test_what_chapter_8_says_of_beta_holds_in_every_seed():
+    runs = pd.read_csv(run.ROOT / "benchmarks" / "mvae_seeds.csv")
+    coverage, ndcg = (runs.pivot(index="seed", columns="variant", values=metric)[
+        ["beta 0", "LIANG_2018", "beta 1 annealed"]] for metric in ("coverage@100", "ndcg@100"))
+    assert len(coverage) == 5 and coverage.notna().all(axis=None)
+    assert (coverage.diff(axis=1).iloc[:, 1:] < 0).all(axis=None)  # a larger beta shows fewer films
+    assert (ndcg[["beta 0", "beta 1 annealed"]].max(axis=1) < ndcg["LIANG_2018"]).all()
+
+
 def impostors(data: str, n_heldout: int, protocol: str, **dimensions) -> dict[str, float]:
     """NDCG@100 of models that have learnt nothing about anybody."""
     split = getattr(vr.protocols, protocol)(vr.load(data), n_heldout=n_heldout)
