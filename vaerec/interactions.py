@@ -48,8 +48,8 @@ class Interactions:
     def __post_init__(self):
         for name, dtype in (("user", np.int64), ("item", np.int64),
                             ("rating", np.float32), ("timestamp", np.int64)):
-            object.__setattr__(self, name, _frozen(np.array(getattr(self, name), dtype=dtype)))
-        object.__setattr__(self, "user_ids", _frozen(np.array(self.user_ids)))
+            object.__setattr__(self, name, _frozen(getattr(self, name), dtype))
+        object.__setattr__(self, "user_ids", _frozen(self.user_ids))
         lengths = {len(a) for a in (self.user, self.item, self.rating, self.timestamp)}
         if len(lengths) != 1:
             raise ValueError(f"user, item, rating and timestamp differ in length: {lengths}")
@@ -211,9 +211,14 @@ def catalogue_fingerprint(item_ids: np.ndarray) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
+def _frozen(array: np.ndarray, dtype: type | None = None) -> np.ndarray:
+    """A copy that cannot be written to; what is such an array already is passed on."""
+    if isinstance(array, np.ndarray) and array.flags.owndata and not array.flags.writeable and (
+            dtype is None or array.dtype == dtype):
+        return array
+    copy = np.array(array, dtype=dtype)
+    copy.flags.writeable = False
+    return copy
 
 
 def _dense(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:

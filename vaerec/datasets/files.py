@@ -65,10 +65,19 @@ def load_file(path: str | os.PathLike, *, user: str = "user", item: str = "item"
         raise FileNotFoundError(f"no file or folder {path.absolute()}")
     names = _names(path, separator, {"user": user, "item": item},
                    {"rating": rating, "timestamp": timestamp})
-    frame, row_name = _read(path, names, separator, time_format, cache)
-    if frame.empty:
-        raise ValueError(f"{path} holds no interactions")
-    log = Interactions.from_frame(frame, duplicates=duplicates, row_name=row_name)
+
+    def parse() -> Interactions:
+        if _is_csv(path):
+            table, row_name = tables.read_csv(path, names, separator), tables.csv_row_name(path)
+        else:
+            table, row_name = tables.read_parquet(path, names)
+        if not len(table):
+            raise ValueError(f"{path} holds no interactions")
+        return Interactions.from_frame(to_frame(table, row_name, time_format), duplicates=duplicates,
+                                       row_name=row_name)
+
+    settings = {"names": names, "separator": separator, "time_format": time_format, "duplicates": duplicates}
+    log = cached(path, settings, parse) if cache and _is_csv(path) else parse()
     if items is None:
         return log
     described = _read_items(items, separator, {"item": item, "title": title}, {"genres": genres})
@@ -83,20 +92,6 @@ def to_frame(table: pa.Table, row_name: RowName, time_format: str | None = None)
     if "timestamp" in table.column_names:
         columns["timestamp"] = tables.times(table["timestamp"], row_name, time_format)
     return pd.DataFrame(columns)
-
-
-def _read(path: Path, names: dict[str, str], separator: str, time_format: str | None,
-          cache: bool) -> tuple[pd.DataFrame, RowName]:
-    if not _is_csv(path):
-        table, row_name = tables.read_parquet(path, names)
-        return to_frame(table, row_name, time_format), row_name
-    row_name = tables.csv_row_name(path)
-
-    def parse() -> pd.DataFrame:
-        return to_frame(tables.read_csv(path, names, separator), row_name, time_format)
-
-    settings = {"names": names, "separator": separator, "time_format": time_format}
-    return (cached(path, settings, parse) if cache else parse()), row_name
 
 
 def _is_csv(path: Path) -> bool:

@@ -10,7 +10,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from vaerec.datasets.download import fetch, sha256_of
 from vaerec.datasets.movielens_tables import AGE_GROUPS
 from vaerec.datasets.parquet_cache import cached
 from vaerec.datasets.tables import Source
-from vaerec.interactions import Interactions
+from vaerec.interactions import Interactions, describe_items
 
 __all__ = ["AGE_GROUPS", "LAYOUTS", "Layout", "Places", "load_movielens", "load_users"]
 
@@ -134,14 +134,15 @@ def load_movielens(name: str, places: Places | None = None) -> Interactions:
     found = _find(name, layout, places or Places.of_this_computer())
     ratings = found.folder / layout.ratings
 
-    def read() -> pd.DataFrame:
-        return parse.read_ratings(ratings, layout.separator, layout.n_ratings, layout.stars)
+    def read() -> Interactions:
+        return Interactions.from_frame(
+            parse.read_ratings(ratings, layout.separator, layout.n_ratings, layout.stars))
 
     # Parsing the large releases is worth a cache; `cached` decides by the size of the source.
     source = found.archive or Path(ratings)
-    frame = cached(source, {"release": name}, read, layout.sha256 if found.archive else None)
-    return Interactions.from_frame(frame, items=parse.read_movies(found.folder / layout.movies),
-                                   official=found.archive is not None)
+    log = cached(source, {"release": name}, read, layout.sha256 if found.archive else None)
+    movies = describe_items(log.item_ids, parse.read_movies(found.folder / layout.movies))
+    return replace(log, items=movies, official=found.archive is not None)
 
 
 def load_users(name: str, places: Places | None = None) -> pd.DataFrame:

@@ -13,21 +13,23 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vaerec.datasets.download import sha256_of
+from vaerec.interactions import Interactions, describe_items
 
 SUFFIX = ".vaerec.parquet"
 WORTH_IT = 2**24  # bytes of a source: smaller ones are parsed before anyone notices
 VERSION = 1  # another number makes all older caches invalid
-KEY, IDS, SEAL = b"vaerec.key", b"vaerec.ids.", b"vaerec.seal"
+KEY, SEAL, IDS = b"vaerec.key", b"vaerec.seal", (b"vaerec.user_ids", b"vaerec.item_ids")
+COLUMNS = ("user", "item", "rating", "timestamp")
 
 
-def cached(source: Path, settings: dict, parse: Callable[[], pd.DataFrame],
-           content: str | None = None) -> pd.DataFrame:
-    """What ``parse()`` makes of a source, or what an earlier call kept beside it.
+def cached(source: Path, settings: dict, parse: Callable[[], Interactions],
+           content: str | None = None) -> Interactions:
+    """What ``parse()`` makes of a source, or what an earlier call kept beside it; without titles.
 
     The key is the SHA-256 of the source's content and of the settings. Size and time of change would be
     faster to look at, but a file that was restored, copied or unpacked can have both as before.
@@ -39,7 +41,7 @@ def cached(source: Path, settings: dict, parse: Callable[[], pd.DataFrame],
     settings : dict
         All that decides what ``parse`` makes of the content, as JSON can hold it.
     parse : callable
-        Returns a frame of numbers and categories.
+        Reads and checks the interactions; what it refuses is not kept.
     content : str, optional
         SHA-256 of the source, where it is known already.
     """
@@ -47,15 +49,15 @@ def cached(source: Path, settings: dict, parse: Callable[[], pd.DataFrame],
         return parse()
     key = _key(content or sha256_of(source), settings)
     path = source.with_name(source.name + SUFFIX)
-    frame = _read(path, key)
-    if frame is None:
-        frame = parse()
+    log = _read(path, key)
+    if log is None:
+        log = parse()
         try:
-            _write(path, frame, key)
+            _write(path, log, key)
         except OSError as error:  # read-only, or full: the data is there all the same
             warnings.warn(f"no cache can be kept beside {source} ({error}): the next load parses it again",
                           stacklevel=2)
-    return frame
+    return log
 
 
 def _key(content: str, settings: dict) -> bytes:
@@ -63,8 +65,8 @@ def _key(content: str, settings: dict) -> bytes:
                           ).hexdigest().encode()
 
 
-def _read(path: Path, key: bytes) -> pd.DataFrame | None:
-    """The frame of a cache with this key; None if there is none, or not a whole one."""
+def _read(path: Path, key: bytes) -> Interactions | None:
+    """The interactions of a cache with this key; None if there is none, or not a whole one."""
     try:
         about = pq.read_schema(path).metadata or {}
         if about.get(KEY) != key:
@@ -72,44 +74,39 @@ def _read(path: Path, key: bytes) -> pd.DataFrame | None:
         table = pq.read_table(path, page_checksum_verification=True)
         if about.get(SEAL) != _seal(table, about):
             return None
-        return pd.DataFrame({
-            name: pd.Categorical.from_codes(table[name].to_numpy(), _unpacked(about[IDS + name.encode()]))
-            if IDS + name.encode() in about else table[name].to_numpy() for name in table.column_names})
+        user_ids, item_ids = (_unpacked(about[ids]) for ids in IDS)
     except (OSError, pa.ArrowException, ValueError):
         return None
+    columns = {name: table[name].to_numpy() for name in COLUMNS}
+    return Interactions(**columns, user_ids=user_ids, items=describe_items(item_ids, None))
 
 
 def _seal(table: pa.Table, about: dict[bytes, bytes]) -> bytes:
     """Checksum of what Parquet's own, which are those of the pages, leave out: names, types and ids."""
-    ids = {name.decode(): value.decode() for name, value in about.items() if name.startswith(IDS)}
-    described = [table.column_names, list(map(str, table.schema.types)), len(table), ids]
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest().encode()
+    described = [table.column_names, list(map(str, table.schema.types)), len(table),
+                 *(about.get(ids, b"").decode() for ids in IDS)]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest().encode()
 
 
-def _packed(ids: pd.Index) -> bytes:
+def _packed(ids: np.ndarray) -> bytes:
     """Raw ids as text, of any type: Arrow's stream format in base64."""
-    table, sink = pa.table({"ids": pa.Array.from_pandas(ids)}), pa.BufferOutputStream()
+    table, sink = pa.table({"ids": pa.array(ids)}), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return base64.b64encode(sink.getvalue())
 
 
-def _unpacked(packed: bytes) -> pd.Index:
-    return pd.Index(pa.ipc.open_stream(base64.b64decode(packed)).read_all()["ids"].to_pandas())
+def _unpacked(packed: bytes) -> np.ndarray:
+    return pa.ipc.open_stream(base64.b64decode(packed)).read_all()["ids"].to_pandas().to_numpy()
 
 
-def _write(path: Path, frame: pd.DataFrame, key: bytes) -> None:
+def _write(path: Path, log: Interactions, key: bytes) -> None:
     """Write in one step: a reader finds a whole file or none, also after a kill."""
     _remove_remains(path)
-    # Parquet has no categories of numbers: the columns hold places, and the ids stand in the file's header.
-    about, columns = {KEY: key}, {}
-    for name in frame:
-        if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            about[IDS + name.encode()] = _packed(frame[name].cat.categories)
-            columns[name] = frame[name].cat.codes.to_numpy()
-        else:
-            columns[name] = frame[name].to_numpy()
-    table = pa.table(columns)
+    # Dense ids in 32 bits: 2**31 users or items do not fit into memory anyway.
+    table = pa.table({"user": log.user.astype(np.int32), "item": log.item.astype(np.int32),
+                      "rating": log.rating, "timestamp": log.timestamp})
+    about = {KEY: key, IDS[0]: _packed(log.user_ids), IDS[1]: _packed(log.item_ids)}
     table = table.replace_schema_metadata(about | {SEAL: _seal(table, about)})
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
