@@ -276,3 +276,15 @@ def test_intervals_over_seeds_are_those_of_student():
     low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=np.std([1, 2, 4], ddof=1) / np.sqrt(3))
     assert table.loc["b", ["mean", "low", "high"]].tolist() == pytest.approx([7 / 3, low, high])
     assert table.loc["a", ["low", "high"]].isna().all()
+
+
+def test_without_the_mask_one_list_for_all_covers_k_items_and_seen_items_take_places():
+    split = vr.protocols.LIANG_2018(vr.load("synthetic"), n_heldout=100)
+    popularity = vr.models.Popularity(split.n_items)
+    vr.fit(popularity, split)
+    masked, unmasked = (vr.evaluate(popularity, split.test, ks=(50,), mask=mask) for mask in (True, False))
+    assert unmasked["coverage@50"] == pytest.approx(50 / split.n_items)
+    assert unmasked["gini_d@50"] == pytest.approx(1)
+    assert unmasked["ndcg@50"] < masked["ndcg@50"]
+    # A list that holds what was shown cannot find as many of the targets, user by user.
+    assert (unmasked.per_user["recall_all@50"] <= masked.per_user["recall_all@50"]).all()
