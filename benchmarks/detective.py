@@ -74,7 +74,6 @@ class SeenAreZero(MVAE):
 ASKED = {"z sampled when scoring": (Sampling, True), "seen films score 0": (SeenAreZero, False)}
 RUNS = {  # name -> protocol, model, what vr.fit is told, seeds
     **{f"{name} MVAE": (name, MVAE, MVAE_FIT, 1) for name in PROTOCOLS},
-    "BLOG_2022 MVAE": ("BLOG_2022", MVAE, MVAE_FIT, 3),  # the one that the chapter trains
     "BLOG_2022 SVAE": ("BLOG_2022", SVAE, SVAE_FIT, 1),
     "BLOG_2022 SVAE, beta 1": ("BLOG_2022", partial(SVAE, beta=1.0), SVAE_FIT | {"max_epochs": 2}, 1),
     "no dropout, no normalisation, beta 1": ("LIANG_2018", Bare, MVAE_FIT, 1),

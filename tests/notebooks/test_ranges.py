@@ -269,4 +269,4 @@ def test_what_chapter_9_says_of_bugs_is_in_the_tables(reruns, long_runs):
     assert rows["seen films score 0", False, 0] == right  # "costs nothing here"
     assert rows["LIANG_2018 MVAE", False, 0] < rows["z sampled when scoring", True, 0] < right - 0.03
     others = ("no dropout, no normalisation, beta 1", "beta climbs to 1 and drops")
-    assert min(rows[name, True, 0] for name in others) > rows["z sampled when scoring", True, 0]  # the two that cost most
+    assert min(rows[name, True, 0] for name in others) > rows["z sampled when scoring", True, 0]
