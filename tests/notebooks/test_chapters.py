@@ -100,8 +100,10 @@ def test_the_outputs_belong_to_the_code(notebook, stem):
 
 def test_the_stated_minutes_are_those_that_it_took(notebook):
     (stated,) = re.findall(r"full_minutes=([\d.]+)", run.code_cells(notebook)[0].source)
-    taken = run.recorded(notebook)["seconds"] / 60
-    assert float(stated) / 3 < taken <= float(stated)
+    values = run.recorded(notebook)
+    if values["threads"] < 2:
+        pytest.skip("it was run on one thread, and the minutes are stated for two")
+    assert float(stated) / 3 < values["seconds"] / 60 <= float(stated)
 
 
 def test_every_cell_ran_in_order(notebook):
