@@ -121,8 +121,10 @@ def _judge_code(exercise: Exercise, function, seconds: float) -> Verdict:
              if changed else "")
     if all(right):
         return Verdict(not changed, aside and f"The values are right. {aside}")
-    message = _recognised(exercise, outcomes) or _explained(exercise, function, outcomes, right)
-    return Verdict(False, f"{message} {aside}".strip())
+    recognised = _recognised(exercise, outcomes)
+    if recognised:  # one mistake at a time: the message may be about the change itself
+        return Verdict(False, recognised)
+    return Verdict(False, f"{_explained(exercise, function, outcomes, right)} {aside}".strip())
 
 
 def _expected(case: dict):
