@@ -87,7 +87,7 @@ def published() -> dict:
 def readme_block() -> str:
     """The Markdown between the two marks of the read-me."""
     data = run.recorded(run.read("06-mvae"))
-    lines = [f"MovieLens-1M ({data['data']}; {data['device']}), test NDCG@100, 750 held-out users:", "",
+    lines = [f"MovieLens-1M ({data['data']}), test NDCG@100, 750 held-out users:", "",
              *_head("model", "targets", "this run", "mean over seeds, 95 % interval", "computed by")]
     for row in ROWS:
         if row.protocol in TARGETS:

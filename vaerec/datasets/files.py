@@ -67,10 +67,7 @@ def load_file(path: str | os.PathLike, *, user: str = "user", item: str = "item"
                    {"rating": rating, "timestamp": timestamp})
 
     def parse() -> Interactions:
-        if _is_csv(path):
-            table, row_name = tables.read_csv(path, names, separator), tables.csv_row_name(path)
-        else:
-            table, row_name = tables.read_parquet(path, names)
+        table, row_name = _read(path, names, separator)
         if not len(table):
             raise ValueError(f"{path} holds no interactions")
         return Interactions.from_frame(to_frame(table, row_name, time_format), duplicates=duplicates,
@@ -98,6 +95,13 @@ def _is_csv(path: Path) -> bool:
     return not path.is_dir() and path.name.lower().endswith((".csv", ".csv.gz"))
 
 
+def _read(path: Path, names: dict[str, str], separator: str) -> tuple[pa.Table, RowName]:
+    """The raw columns, and how to name a row of the file."""
+    if _is_csv(path):
+        return tables.read_csv(path, names, separator), tables.csv_row_name(path)
+    return tables.read_parquet(path, names)
+
+
 def _names(path: Path, separator: str, required: dict, optional: dict) -> dict[str, str]:
     """What a column is to be called -> its name in the file; optional ones only if they are there."""
     if _is_csv(path):
@@ -123,10 +127,7 @@ def _read_items(items, separator: str, required: dict, optional: dict) -> pd.Dat
         if not path.exists():
             raise FileNotFoundError(f"no file of items {path.absolute()}")
         names = _names(path, separator, required, optional)
-        if _is_csv(path):
-            table, row_name = tables.read_csv(path, names, separator), tables.csv_row_name(path)
-        else:
-            table, row_name = tables.read_parquet(path, names)
+        table, row_name = _read(path, names, separator)
         frame = table.to_pandas()
     text = frame["item"].astype(object).map(str)
     for problem, rows in (("has no item", frame["item"].isna()), ("repeats an item", text.duplicated())):
