@@ -176,7 +176,7 @@ def run(study: optuna.Study, search: Search, split: vr.protocols.Split, folder: 
     def objective(trial: optuna.Trial) -> float:
         if epochs_taken(study, trial.number, search.epochs) + search.epochs > search.budget:
             study.stop()
-            raise OverBudget
+            raise OverBudget("the budget is spent")
         trial.set_user_attr("worker", worker)
         # Where a killed worker left its last whole epoch: a trial started once more inherits the attribute.
         trial.set_user_attr("run", trial.user_attrs.get("run", trial.number))
