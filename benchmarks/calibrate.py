@@ -87,6 +87,8 @@ RELATIONS = {
     ("A1-how-tight-is-the-bound", "full"): TIGHTER,
     ("07-svae", "quick"): [*ORDER, ("oracle_sachdeva", "svae_sachdeva")],
     ("07-svae", "full"): ORDER,
+    ("10-tuning", "quick"): [*ROAD, ("ease_liang", "popularity_liang")],
+    ("10-tuning", "full"): [("mvae_liang", "popularity_liang"), ("ease_liang", "popularity_liang")],
     ("06-mvae", "quick"): [*ROAD, ("oracle_sachdeva", "mvae_sachdeva"),
                            ("mvae_sachdeva", "popularity_sachdeva")],
     ("06-mvae", "full"): [("ease_liang", "mvae_liang"), ("mvae_liang", "popularity_liang"),

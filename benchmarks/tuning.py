@@ -132,7 +132,8 @@ class Reports(L.Callback):
     def on_train_epoch_end(self, trainer, task):
         self.trial.report(trainer.callback_metrics[METRIC].item(), trainer.current_epoch)
         self.trial.set_user_attr("cpu_seconds", self.earlier + time.process_time() - self.start)
-        if self.trial.should_prune():
+        last = trainer.current_epoch + 1 == trainer.max_epochs  # nothing to save any more
+        if not last and self.trial.should_prune():
             raise optuna.TrialPruned
 
 
