@@ -96,14 +96,14 @@ def svae_space(trial: optuna.Trial) -> dict:
             "beta": trial.suggest_float("beta", 1e-5, 5e-3, log=True),
             "dropout": trial.suggest_float("dropout", 0.0, 0.5),
             "weight_decay": trial.suggest_float("weight_decay", 1e-6, 5e-4, log=True),
-            "state": trial.suggest_categorical("state", [200, 300]),
+            "rnn": trial.suggest_categorical("rnn", [200, 300]),
             "latent": trial.suggest_categorical("latent", [64, 128]),
             "batch_size": trial.suggest_categorical("batch_size", [16, 32, 64])}
 
 
-def make_svae(n_items: int, state: int, latent: int, beta: float, dropout: float) -> vr.models.SVAE:
+def make_svae(n_items: int, rnn: int, latent: int, beta: float, dropout: float) -> vr.models.SVAE:
     """Four targets, as in the paper."""
-    return vr.models.SVAE(n_items, rnn_dim=state, latent_dim=latent, dropout=dropout, beta=beta)
+    return vr.models.SVAE(n_items, rnn_dim=rnn, latent_dim=latent, dropout=dropout, beta=beta)
 
 
 SEARCHES = {
@@ -114,11 +114,11 @@ SEARCHES = {
         grid={"lr": [5e-4, 1e-3, 2e-3], "beta": [0.05, 0.1, 0.2, 0.5, 1.0]},
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=9, interval_steps=10)),
     "svae": Search(
-        "SACHDEVA_2019", make_svae, epochs=4, budget=8 * 4, space=svae_space,
-        published={"lr": 8e-3, "beta": 5e-4, "dropout": 0.2, "weight_decay": 5e-5, "state": 200,
+        "SACHDEVA_2019", make_svae, epochs=3, budget=8 * 3, space=svae_space,
+        published={"lr": 8e-3, "beta": 5e-4, "dropout": 0.2, "weight_decay": 5e-5, "rnn": 200,
                    "latent": 64, "batch_size": 16},
         grid={"batch_size": [32], "lr": [4e-3, 8e-3], "beta": [5e-4, 5e-3], "dropout": [0.2, 0.4]},
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1), precision="bf16-mixed"),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0), precision="bf16-mixed"),
 }
 
 
@@ -234,7 +234,7 @@ def winner(model: str, trials: pd.DataFrame) -> dict:
 def final_run(model: str, seed: int) -> dict:
     """Train the winner in full and look at the test users."""
     search, settings = SEARCHES[model.lower()], winner(model, pd.read_csv(TABLE))
-    whole = ("hidden", "latent", "state", "batch_size")  # NaN of other models made the columns floats
+    whole = ("hidden", "latent", "rnn", "batch_size")  # NaN of other models made the columns floats
     settings = {name: int(value) if name in whole else value for name, value in settings.items()}
     split = getattr(vr.protocols, search.protocol)(vr.load("ml-1m"))
     made = search.make(split.n_items, **{k: v for k, v in settings.items() if k not in FIT})
