@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -19,9 +20,10 @@ from vaerec.elbo import (
 )
 from vaerec.likelihoods import linear_multinomial
 from vaerec.models.base import Histories, TopNRecommender
+from vaerec.models.gru import GRU
 from vaerec.models.layers import draw_weights, tanh_layers
 
-CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+CELLS = {"gru": GRU, "lstm": partial(nn.LSTM, batch_first=True)}
 SCORED_TOGETHER = 64  # histories of similar length that `scores` pads to one block
 State = tuple[Tensor, ...]
 """What the recurrent layer keeps of B histories: one tensor [B, H] (GRU) or two (LSTM)."""
@@ -100,7 +102,7 @@ class SVAE(TopNRecommender):
         self.latent_dim, self.beta, self.targets = latent_dim, as_schedule(beta), targets
         self.cell, self.tied = cell, tied
         self.embedding = nn.Embedding(n_items, embedding_dim)
-        self.rnn = CELLS[cell](embedding_dim, rnn_dim, batch_first=True)
+        self.rnn = CELLS[cell](embedding_dim, rnn_dim)
         self.dropout = nn.Dropout(dropout)
         self.encoder = tanh_layers([rnn_dim, *hidden_dims, 2 * latent_dim])
         self.decoder = tanh_layers([latent_dim, *hidden_dims[::-1], n_items])
