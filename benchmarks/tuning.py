@@ -7,11 +7,11 @@
 
 A search sees the training and the validation users and no others. It lies in an SQLite file in
 _build/tuning and can be killed at any moment: started again, it goes on. A trial whose worker gives no sign
-of life for a minute is started once more, from its last whole epoch. The budget is a number of epochs. A
+of life for ten minutes is started once more, from its last whole epoch. The budget is a number of epochs. A
 grid spends it on full trials; a search that prunes starts more trials with what it saves. "final" is what
 touches the test users, once, with the settings of the best validation score.
 
-The blog does not say what its grid held. Ours are guesses of what one would try around the published settings.
+The blog does not say what its grid held. Ours are guesses: what one would try around the published settings.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class OverBudget(Exception):
 
 
 def open_study(name: str, folder: Path, search: Search, worker: int = 0, heartbeat: int = 10,
-               patience: int = 60) -> optuna.Study:
+               patience: int = 600) -> optuna.Study:
     """The study of that name, begun if it is not there.
 
     Parameters
@@ -167,11 +167,13 @@ def open_study(name: str, folder: Path, search: Search, worker: int = 0, heartbe
         pruner=optuna.pruners.NopPruner() if grid else search.pruner,
         sampler=optuna.samplers.TPESampler(seed=worker, n_startup_trials=search.budget // search.epochs // 2))
     for point in itertools.product(*search.grid.values()) if grid else [()]:
-        study.enqueue_trial(search.published | dict(zip(search.grid, point, strict=False)), skip_if_exists=True)
+        changes = dict(zip(search.grid, point, strict=False))
+        study.enqueue_trial(search.published | changes, skip_if_exists=True)
     return study
 
 
-def run(study: optuna.Study, search: Search, split: vr.protocols.Split, folder: Path, worker: int = 0) -> None:
+def run(study: optuna.Study, search: Search, split: vr.protocols.Split, folder: Path,
+        worker: int = 0) -> None:
     """Start trials until the budget is spent."""
 
     def objective(trial: optuna.Trial) -> float:
@@ -206,14 +208,20 @@ def epochs_taken(study: optuna.Study, before: int, epochs: int) -> int:
 
 
 def rows_of(study: optuna.Study) -> list[dict]:
-    """A row a trial that trained; curves as text, an epoch after another."""
+    """A row a trial that trained; curves as text, an epoch after another.
+
+    A killed trial has no row: the one that went on with it has its epochs and names it in ``goes_on``.
+    """
+    trained = [trial for trial in study.get_trials()
+               if trial.intermediate_values and trial.state != TrialState.FAIL]
     return [{
         "search": study.study_name, "number": trial.number, "state": trial.state.name.lower(),
-        "worker": trial.user_attrs.get("worker"), **trial.params, "epochs": len(trial.intermediate_values),
+        "goes_on": trial.system_attrs.get("failed_trial"), "worker": trial.user_attrs.get("worker"),
+        **trial.params, "epochs": len(trial.intermediate_values),
         "cpu_seconds": round(trial.user_attrs["cpu_seconds"], 1),
         METRIC: round(max(trial.intermediate_values.values()), 6),
         "curve": " ".join(f"{value:.4f}" for _, value in sorted(trial.intermediate_values.items())),
-    } for trial in study.get_trials() if trial.intermediate_values]
+    } for trial in trained]
 
 
 def export() -> None:

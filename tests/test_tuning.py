@@ -16,7 +16,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-import tuning
+import tuning  # noqa: E402 - a script of that folder
 
 EPOCHS, TRIALS = 4, 6
 SEARCH = replace(
