@@ -208,12 +208,11 @@ def epochs_taken(study: optuna.Study, before: int, epochs: int) -> int:
 
 
 def rows_of(study: optuna.Study) -> list[dict]:
-    """A row a trial that trained; curves as text, an epoch after another.
+    """A row a trial that came to an end of its own; curves as text, an epoch after another.
 
     A killed trial has no row: the one that went on with it has its epochs and names it in ``goes_on``.
     """
-    trained = [trial for trial in study.get_trials()
-               if trial.intermediate_values and trial.state != TrialState.FAIL]
+    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [{
         "search": study.study_name, "number": trial.number, "state": trial.state.name.lower(),
         "goes_on": trial.system_attrs.get("failed_trial"), "worker": trial.user_attrs.get("worker"),
@@ -221,7 +220,7 @@ def rows_of(study: optuna.Study) -> list[dict]:
         "cpu_seconds": round(trial.user_attrs["cpu_seconds"], 1),
         METRIC: round(max(trial.intermediate_values.values()), 6),
         "curve": " ".join(f"{value:.4f}" for _, value in sorted(trial.intermediate_values.items())),
-    } for trial in trained]
+    } for trial in ended]
 
 
 def export() -> None:

@@ -1,5 +1,6 @@
 """benchmarks/tuning.py: the budget holds, studies survive a kill, and workers share one."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -118,3 +119,33 @@ def test_a_killed_worker_loses_no_epoch_and_two_workers_share_the_budget(world_s
     assert retried.value == pytest.approx(same.value, abs=1e-6)
     for step, value in killed.intermediate_values.items():
         assert retried.intermediate_values[step] == pytest.approx(value, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def trials() -> pd.DataFrame:
+    return pd.read_csv(tuning.TABLE)
+
+
+@pytest.fixture(scope="module")
+def outcome() -> pd.DataFrame:
+    return pd.read_csv(tuning.FINAL)
+
+
+@pytest.mark.parametrize("name", ["mvae", "svae"])
+def test_the_searches_kept_to_their_budget_and_curves_belong_to_scores(trials, name):
+    search = tuning.SEARCHES[name]
+    for kind in ("grid", "optuna"):
+        own = trials[trials["search"] == f"{name}-{kind}"]
+        assert search.budget - search.epochs < own["epochs"].sum() <= search.budget
+        assert (own.loc[own["state"] == "complete", "epochs"] == search.epochs).all()
+        for _, row in own.iterrows():
+            curve = np.array(row["curve"].split(), float)
+            assert len(curve) == row["epochs"]
+            assert curve.max() == pytest.approx(row[tuning.METRIC], abs=1e-4)
+    grid = trials[trials["search"] == f"{name}-grid"]
+    points = set(itertools.product(*search.grid.values()))
+    assert set(grid[list(search.grid)].itertuples(index=False, name=None)) == points
+
+
+def test_all_searches_together_took_less_than_an_hour(trials):
+    assert trials["cpu_seconds"].sum() < 3600
