@@ -39,7 +39,7 @@ from vaerec.elbo import LinearToCap
 TABLE, FINAL = Path(__file__).with_suffix(".csv"), Path(__file__).with_name("tuned.csv")
 FOLDER = Path(__file__).parents[1] / "_build" / "tuning"
 METRIC = "validation_ndcg@100"
-SEARCH_SEED, FINAL_SEEDS, FINAL_EPOCHS = 0, range(5), {"MVAE": 100, "SVAE": 12}
+SEARCH_SEED, FINAL_SEEDS, FINAL_EPOCHS = 0, range(1, 6), {"MVAE": 100, "SVAE": 12}
 FIT = ("batch_size", "lr", "weight_decay")  # the other settings belong to the model
 
 
@@ -246,11 +246,11 @@ def final_run(model: str, seed: int) -> dict:
     split = getattr(vr.protocols, search.protocol)(vr.load("ml-1m"))
     made = search.make(split.n_items, **{k: v for k, v in settings.items() if k not in FIT})
     start = time.process_time()
-    history = vr.fit(made, split, max_epochs=FINAL_EPOCHS[model], seed=seed, precision=search.precision,
-                     **{k: v for k, v in settings.items() if k in FIT})
+    history = vr.fit(made, split, max_epochs=FINAL_EPOCHS[model], patience=20, seed=seed,
+                     precision=search.precision, **{k: v for k, v in settings.items() if k in FIT})
     best = int(history[METRIC].idxmax())
     return {"variant": model, "seed": seed, **on_test_users(vr.evaluate(made, split.test)),
-            METRIC: round(history[METRIC][best], 6), "best_epoch": best, "epochs": FINAL_EPOCHS[model],
+            METRIC: round(history[METRIC][best], 6), "best_epoch": best, "epochs": len(history),
             "cpu_seconds": round(time.process_time() - start, 1), **provenance(split)}
 
 
