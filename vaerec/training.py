@@ -11,6 +11,7 @@ import pickle
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -37,7 +38,8 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
         batch_size: int | None = None, lr: float | None = None, weight_decay: float | None = None,
         lr_schedule: str | None = None, patience: int | None = None, precision: str = "32-true",
-        resume: str | os.PathLike | None = None, logger: Logger | None = None) -> pd.DataFrame:
+        resume: str | os.PathLike | None = None, logger: Logger | None = None,
+        callbacks: Sequence[L.Callback] = ()) -> pd.DataFrame:
     """Train a model; its weights of the best validation NDCG@100 are loaded back.
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
@@ -71,6 +73,9 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         It holds ``history.csv`` after each epoch.
     logger : lightning.pytorch.loggers.Logger, optional
         Gets each row of the history.
+    callbacks : sequence of lightning.pytorch.Callback
+        Called after each epoch's validation; ``trainer.callback_metrics`` then holds the row. One that
+        raises ends the run: a search prunes so.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     model.reset_parameters()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not record.finished:
-        _train(model, record, logger, device)
+        _train(model, record, logger, callbacks, device)
     model.load_state_dict(record.best_weights)
     model.to(device)
     return pd.DataFrame(record.rows)
@@ -149,14 +154,14 @@ def _validate(model: TopNRecommender, split: Split) -> dict[str, float]:
 
 
 def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
-           device: torch.device) -> None:
+           callbacks: Sequence[L.Callback], device: torch.device) -> None:
     settings = record.settings
     batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"],
                           in_order=model.reads_in_order)
     with _quiet():
         trainer = L.Trainer(
             accelerator=device.type, devices=1, max_epochs=settings["max_epochs"],
-            precision=settings["precision"], callbacks=[record], logger=logger or False,
+            precision=settings["precision"], callbacks=[record, *callbacks], logger=logger or False,
             enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False,
             enable_checkpointing=False, num_sanity_val_steps=0,
         )
@@ -243,6 +248,7 @@ class _Record(L.Callback):
         if self.best_row == epoch:
             self.best_weights = {k: v.detach().cpu().clone() for k, v in task.model.state_dict().items()}
         trainer.should_stop = self.out_of_patience
+        task.log_dict(self.rows[-1], logger=False)  # where other callbacks look
         if trainer.logger:
             trainer.logger.log_metrics(self.rows[-1], step=epoch)
         if self.folder:

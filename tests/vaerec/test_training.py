@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 import vaerec as vr
@@ -218,3 +219,25 @@ def test_any_lightning_logger_gets_the_history(world_split, tmp_path):
     logger.save()
     logged = pd.read_csv(tmp_path / "run" / "0" / "metrics.csv")
     assert logged["validation_ndcg@100"].tolist() == pytest.approx(history["validation_ndcg@100"].tolist())
+
+
+def test_callbacks_see_the_row_of_the_epoch_and_may_end_the_run(world_split):
+    class Stop(Exception):
+        pass
+
+    class Watch(Callback):
+        def __init__(self, last):
+            self.last, self.seen = last, []
+
+        def on_train_epoch_end(self, trainer, task):
+            self.seen.append(trainer.callback_metrics["validation_ndcg@100"].item())
+            if trainer.current_epoch == self.last:
+                raise Stop
+
+    watch = Watch(last=9)
+    history = vr.fit(small(world_split), world_split, max_epochs=3, callbacks=[watch])
+    assert watch.seen == pytest.approx(history["validation_ndcg@100"].tolist())
+    watch = Watch(last=1)
+    with pytest.raises(Stop):
+        vr.fit(small(world_split), world_split, max_epochs=3, callbacks=[watch])
+    assert watch.seen == pytest.approx(history["validation_ndcg@100"].tolist()[:2])
