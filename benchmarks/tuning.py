@@ -30,6 +30,7 @@ import lightning as L
 import optuna
 import pandas as pd
 import torch
+from filelock import FileLock
 from optuna.trial import TrialState
 from sweep import on_test_users, provenance, sweep
 
@@ -155,6 +156,12 @@ def open_study(name: str, folder: Path, search: Search, worker: int = 0, heartbe
         Seconds between two signs of life, and without one until a trial is started once more.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):  # workers that start together would create the tables twice
+        return _study(name, folder, search, worker, heartbeat, patience)
+
+
+def _study(name: str, folder: Path, search: Search, worker: int, heartbeat: int,
+           patience: int) -> optuna.Study:
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{folder / name}.db", heartbeat_interval=heartbeat, grace_period=patience,

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ def test_a_grid_trains_each_point_once_and_in_full(world_split, tmp_path):
     assert len(rows) == len(rows[["lr", "beta"]].drop_duplicates()) == TRIALS
     assert (rows["epochs"] == EPOCHS).all() and (rows["state"] == "complete").all()
     assert rows[["hidden", "latent", "batch_size"]].drop_duplicates().to_numpy().tolist() == [[600, 200, 500]]
-    assert not [path for path in tmp_path.rglob("*") if path.suffix != ".db" and path.is_file()]
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".db", ".lock"}
 
 
 def test_pruning_starts_more_trials_within_the_budget_and_keeps_their_curves(world_split, tmp_path):
@@ -79,6 +81,13 @@ def test_pruning_starts_more_trials_within_the_budget_and_keeps_their_curves(wor
     before = len(trained(study))  # started again, there is nothing left to do
     tuning.run(tuning.open_study("mvae-optuna", tmp_path, search), search, world_split, tmp_path)
     assert len(trained(study)) == before
+
+
+def test_workers_that_start_together_open_one_study_with_each_point_once(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        studies = list(pool.map(partial(tuning.open_study, "mvae-grid", tmp_path, SEARCH), range(4)))
+    assert len({study._study_id for study in studies}) == 1
+    assert len(load("mvae-grid", tmp_path).trials) == TRIALS
 
 
 def test_the_winner_is_a_full_trial_with_the_best_validation_score():
