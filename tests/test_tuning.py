@@ -141,7 +141,7 @@ def outcome() -> pd.DataFrame:
     return pd.read_csv(tuning.FINAL)
 
 
-@pytest.mark.parametrize("name", ["mvae"])  # and "svae", once its searches are in the table
+@pytest.mark.parametrize("name", ["mvae", "svae"])
 def test_the_searches_kept_to_their_budget_and_curves_belong_to_scores(trials, name):
     search = tuning.SEARCHES[name]
     for kind in ("grid", "optuna"):
@@ -182,6 +182,18 @@ def test_what_chapter_10_says_of_the_searches_holds(trials):
     assert winner["batch_size"] == 100 and winner["hidden"] == 600
 
 
+def test_what_chapter_10_says_of_the_search_for_svae_holds(trials):
+    of = {name: trials[trials["search"] == f"svae-{name}"].set_index("number") for name in ("grid", "optuna")}
+    grid, own = of["grid"], of["optuna"]
+    score = own[tuning.METRIC]
+    assert score.idxmax() == 0 and len(score) == 12 and score[0] > grid[tuning.METRIC].max()
+    assert (own["state"] == "pruned").sum() == 9
+    assert set(own["beta"].nsmallest(3).index) == set(score.nsmallest(3).index)
+    curves = own["curve"].str.split(expand=True).astype(float)
+    stopped = curves.loc[own["state"] == "pruned", 1].max()  # at the second epoch
+    assert 0 < curves.loc[0, 1] - stopped < 0.003  # "nearly the score of the later winner"
+
+
 def test_what_chapter_10_says_of_the_test_users_holds(outcome):
     runs = pd.read_csv(BENCHMARKS / "mvae_seeds.csv")
     columns = [tuning.METRIC, "ndcg@100"]
@@ -190,6 +202,11 @@ def test_what_chapter_10_says_of_the_test_users_holds(outcome):
     gain = tuned[columns].mean() - means.loc["LIANG_2018"]
     assert gain[tuning.METRIC] > 0.005
     assert 0 < gain["ndcg@100"] < gain[tuning.METRIC] / 2
+    svae = outcome.loc[outcome["variant"] == "SVAE", "ndcg@100"]
+    before = pd.read_csv(BENCHMARKS / "svae_runs.csv").query("variant == 'SVAE'")["ndcg@100"]
+    difference = stats.ttest_ind(svae, before, equal_var=False).confidence_interval(0.95)
+    assert difference.low < 0 < difference.high or abs(svae.mean() - before.mean()) < 0.002  # "nothing is"
+    assert svae.mean() < 0.335
     half = stats.ttest_ind(tuned["ndcg@100"], runs.loc[runs["variant"] == "LIANG_2018", "ndcg@100"],
                            equal_var=False).confidence_interval(0.95)
     assert half.low < 0.001  # "down to about zero"
