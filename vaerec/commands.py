@@ -15,6 +15,7 @@ from vaerec.evaluation import evaluate as evaluate_model
 from vaerec.models import TopNRecommender
 from vaerec.protocols import Split
 from vaerec.training import fit as fit_model
+from vaerec.training import processes
 
 SETTINGS, MODEL, ITEMS = "settings.json", "model.safetensors", "items.csv"
 PROTOCOLS = ("LIANG_2018", "SACHDEVA_2019", "BLOG_2022", "strong_generalization", "weak_generalization")
@@ -95,6 +96,8 @@ def fit(run: Path, data: Data = Data(), model: str = "MVAE", hyper_parameters: d
         training: Training = Training()) -> None:
     """Train a model and write it into a folder. A run that was cut off goes on from its last epoch.
 
+    Under torchrun all processes train together and the first one writes.
+
     Parameters
     ----------
     run : Path
@@ -115,8 +118,12 @@ def fit(run: Path, data: Data = Data(), model: str = "MVAE", hyper_parameters: d
     """
     split = data.split()
     trained = _make(model, {"n_items": split.n_items, **(hyper_parameters or {})})
-    _write_settings(run, {"data": asdict(data), "model": model, "split": split.name})
+    rank, *_ = processes()
+    if rank == 0:
+        _write_settings(run, {"data": asdict(data), "model": model, "split": split.name})
     fit_model(trained, split, resume=run, **asdict(training))
+    if rank > 0:
+        return
     trained.save(run / MODEL)
     pd.DataFrame({"item": split.item_ids}).to_csv(run / ITEMS, index=False)
     print(f"trained {model} on {split.name}; the model is in {run / MODEL}")

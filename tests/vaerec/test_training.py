@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import vaerec as vr
 from vaerec.batches import UserBatches
@@ -147,8 +148,10 @@ def test_the_cosine_climbs_falls_and_never_rests():
 
 def test_epoch_means_weigh_each_batch_by_its_users_or_steps():
     parts = [{"steps": 7, "loss": torch.tensor(1.0)}, {"steps": 1, "loss": torch.tensor(5.0)}]
-    assert _epoch_means(parts) == {"loss": 1.5}
-    assert _epoch_means([{"steps": 0, "loss": torch.tensor(0.0)}]) == {"loss": 0.0}  # nothing to learn from
+    alone = SingleDeviceStrategy()
+    assert _epoch_means(parts, alone) == {"loss": 1.5}
+    nothing_to_learn_from = [{"steps": 0, "loss": torch.tensor(0.0)}]
+    assert _epoch_means(nothing_to_learn_from, alone) == {"loss": 0.0}
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monkeypatch):
