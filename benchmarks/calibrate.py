@@ -114,6 +114,8 @@ RELATIONS = {
     ("09-a-detective-story", "quick"): [*FORGOTTEN, ("mvae_blog", "mvae_blog_unmasked")],
     ("09-a-detective-story", "full"): [*FORGOTTEN, ("mvae_blog", "popularity_blog"),
                                        ("ease_liang", "ease_sachdeva")],
+    ("10-tuning", "quick"): [*ROAD, ("ease_liang", "popularity_liang")],
+    ("10-tuning", "full"): [("mvae_liang", "popularity_liang"), ("ease_liang", "popularity_liang")],
     ("06-mvae", "quick"): [*ROAD, ("oracle_sachdeva", "mvae_sachdeva"),
                            ("mvae_sachdeva", "popularity_sachdeva")],
     ("06-mvae", "full"): [("ease_liang", "mvae_liang"), ("mvae_liang", "popularity_liang"),

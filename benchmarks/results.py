@@ -23,10 +23,12 @@ import run  # noqa: E402 - a script of the notebooks' folder
 from vaerec.evaluation import over_seeds  # noqa: E402
 
 BASELINES = "02-ranking-metrics-and-baselines"
+LISTS, DETECTIVE, TUNING = "08-beyond-accuracy", "09-a-detective-story", "10-tuning"
 PROTOCOLS = {
     "liang": "`LIANG_2018`: random targets of users that training never saw",
     "sachdeva": "`SACHDEVA_2019`: the last films of users that training never saw",
     "blog": "`BLOG_2022`: random targets of known users",
+    "metarec": "MetaRec's protocol: random targets of known users, every rating counts",
 }
 TARGETS = {"liang": "random", "sachdeva": "last in time"}  # of the protocols that the read-me shows
 
@@ -38,7 +40,7 @@ class Row:
     model: str
     protocol: str
     stem: str  # the notebook that recorded ...
-    metric: str  # ... this name
+    metric: str | None  # ... this name; None where only the table of seeds has the model
     seconds: str | None = None  # name of the recorded training time
     table: tuple[str, str] | None = None  # table of seeds and variant
     command: str | None = None  # that makes the table
@@ -55,6 +57,8 @@ ROWS = [
     Row("Mult-DAE", "liang", "03-autoencoders", "c03_multdae_liang_ndcg@100", "c03_train_seconds"),
     Row("MVAE", "liang", "06-mvae", "c06_mvae_liang_ndcg@100", "c06_train_seconds",
         ("mvae_seeds.csv", "LIANG_2018"), "python benchmarks/mvae_seeds.py"),
+    Row("MVAE, tuned", "liang", TUNING, None, table=("tuned.csv", "MVAE"),
+        command="python benchmarks/tuning.py final MVAE"),
     _closed("popularity", "popularity", "sachdeva"),
     _closed("EASE", "ease", "sachdeva"),
     _closed("EASE, recent films weigh more", "ease_recent", "sachdeva"),
@@ -62,9 +66,21 @@ ROWS = [
         ("mvae_seeds.csv", "SACHDEVA_2019"), "python benchmarks/mvae_seeds.py", ("sachdeva_2019", "MVAE")),
     Row("SVAE", "sachdeva", "07-svae", "c07_svae_sachdeva_ndcg@100", "c07_train_seconds",
         ("svae_runs.csv", "SVAE"), "python benchmarks/svae_runs.py SVAE", ("sachdeva_2019", "SVAE")),
-    Row("MVAE", "blog", "09-a-detective-story", "c09_mvae_blog_ndcg@100", "c09_train_seconds",
+    Row("SVAE, tuned", "sachdeva", TUNING, None, table=("tuned.csv", "SVAE"),
+        command="python benchmarks/tuning.py final SVAE"),
+    Row("popularity", "blog", DETECTIVE, "c09_popularity_blog_ndcg@100"),
+    Row("EASE", "blog", DETECTIVE, "c09_ease_blog_ndcg@100"),
+    Row("MVAE", "blog", DETECTIVE, "c09_mvae_blog_ndcg@100", "c09_train_seconds",
         published=("blog_2022", "MVAE")),
+    Row("popularity", "metarec", DETECTIVE, "c09_popularity_metarec_ndcg@100"),
+    Row("EASE", "metarec", DETECTIVE, "c09_ease_metarec_ndcg@100"),
+    Row("EASE, seen films not masked", "metarec", DETECTIVE, "c09_ease_metarec_unmasked_ndcg@100",
+        published=("metarec", "EASE")),
 ]
+# Of the lists that chapter 8 compares, those of models that one would use.
+LIST_MODELS = {"random": "random", "popularity": "popularity", "EASE": "ease", "Mult-DAE": "multdae",
+               "MVAE": "mvae", "SVAE, which learnt another question": "svae"}
+LIST_METRICS = ("coverage@100", "novelty@100", "gini@100", "overlap@100")
 
 
 def seeds_of(row: Row) -> pd.Series | None:
@@ -91,15 +107,15 @@ def readme_block() -> str:
              *_head("model", "targets", "this run", "mean over seeds, 95 % interval", "computed by")]
     for row in ROWS:
         if row.protocol in TARGETS:
-            value = run.recorded(run.read(row.stem))[row.metric]
-            lines.append(_line(row.model, TARGETS[row.protocol], f"{value:.3f}", _interval(row),
+            values = run.recorded(run.read(row.stem))
+            lines.append(_line(row.model, TARGETS[row.protocol], _value(row, values, 3), _interval(row),
                                _command(row)))
     return "\n".join(lines)
 
 
 def page() -> str:
     """The tables of the page of results, in Markdown."""
-    return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _time_table()])
+    return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _list_table(), _time_table()])
 
 
 def _protocol_table(protocol: str) -> str:
@@ -111,11 +127,25 @@ def _protocol_table(protocol: str) -> str:
         if row.protocol == protocol:
             values = run.recorded(run.read(row.stem))
             seconds = f"{values[row.seconds]:,.0f}" if row.seconds else "-"
-            lines.append(_line(row.model, f"{values[row.metric]:.4f}", _interval(row), _published(row),
+            lines.append(_line(row.model, _value(row, values, 4), _interval(row), _published(row),
                                seconds, _command(row)))
-            made.add("MovieLens-1M, {data}, fingerprint `{fingerprint}`; {device}; {versions}."
-                     .format(**values))
+            made.add(_made_of(values))
     return "\n".join([*lines, "", *sorted(made)])
+
+
+def _list_table() -> str:
+    """What chapter 8 recorded of whole sets of lists."""
+    values = run.recorded(run.read(LISTS))
+    lines = ["## Beyond accuracy: `LIANG_2018`", "", *_head("model", "test NDCG@100", *LIST_METRICS)]
+    for model, key in LIST_MODELS.items():
+        cells = (values[f"c08_{key}_{name}"] for name in ("liang_ndcg@100", *LIST_METRICS))
+        lines.append(_line(model, *(f"{value:.4f}" for value in cells)))
+    source = f"One run each, `make notebooks PROFILE=full ONLY={LISTS}`. {_made_of(values)}"
+    return "\n".join([*lines, "", source])
+
+
+def _made_of(values: dict) -> str:
+    return "MovieLens-1M, {data}, fingerprint `{fingerprint}`; {device}; {versions}.".format(**values)
 
 
 def _time_table() -> str:
@@ -137,6 +167,10 @@ def _head(*columns: str) -> list[str]:
 
 def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _value(row: Row, values: dict, digits: int) -> str:
+    return "-" if row.metric is None else f"{values[row.metric]:.{digits}f}"
 
 
 def _interval(row: Row) -> str:

@@ -124,9 +124,12 @@ class UserBatches(torch.utils.data.IterableDataset):
     in_order : bool
         Histories oldest first, and users of similar length in one batch, so that a block of them
         needs little padding. Without it the items of a user come in ascending order.
+    rank, n_ranks : int
+        Of several processes that share each batch, this one gets every ``n_ranks``-th of its users.
     """
 
-    def __init__(self, train: Interactions, batch_size: int, seed: int, in_order: bool = False):
+    def __init__(self, train: Interactions, batch_size: int, seed: int, in_order: bool = False,
+                 rank: int = 0, n_ranks: int = 1):
         if in_order:
             self.bags = Bags.from_histories(train.sequences(), torch.device("cpu"))
         else:
@@ -134,6 +137,7 @@ class UserBatches(torch.utils.data.IterableDataset):
             self.bags = Bags(torch.from_numpy(csr.indices.astype(np.int64)),
                              torch.from_numpy(csr.indptr.astype(np.int64)))
         self.batch_size, self.seed, self.in_order, self.epoch = batch_size, seed, in_order, 0
+        self.rank, self.n_ranks = rank, n_ranks
 
     def __len__(self) -> int:
         return -(-self.bags.n_users // self.batch_size)
@@ -141,7 +145,7 @@ class UserBatches(torch.utils.data.IterableDataset):
     def __iter__(self):
         generator = torch.Generator().manual_seed(random_seed(self.seed, 0, self.epoch))
         for users in self._parts(generator):
-            yield self.bags.select(users)
+            yield self.bags.select(users[self.rank::self.n_ranks])
 
     def _parts(self, generator: torch.Generator) -> list[Tensor]:
         """The users of each batch."""

@@ -11,6 +11,7 @@ import pickle
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
 
 from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import evaluate
@@ -37,12 +39,17 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
         batch_size: int | None = None, lr: float | None = None, weight_decay: float | None = None,
         lr_schedule: str | None = None, patience: int | None = None, precision: str = "32-true",
-        resume: str | os.PathLike | None = None, logger: Logger | None = None) -> pd.DataFrame:
+        resume: str | os.PathLike | None = None, logger: Logger | None = None,
+        callbacks: Sequence[L.Callback] = ()) -> pd.DataFrame:
     """Train a model; its weights of the best validation NDCG@100 are loaded back.
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
     models (EASE, popularity, ...) take the same call; they use none of the keyword arguments.
     A GPU is used where there is one. A progress bar shows in a terminal and nowhere else.
+
+    Started by ``torchrun``, each of its processes takes a share of every batch of ``batch_size`` users, and
+    the gradients are those of the whole batch (Lightning's DDP): the run is that of one process up to
+    rounding and other random numbers. All must pass the same data and parameters.
 
     Parameters
     ----------
@@ -71,6 +78,9 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         It holds ``history.csv`` after each epoch.
     logger : lightning.pytorch.loggers.Logger, optional
         Gets each row of the history.
+    callbacks : sequence of lightning.pytorch.Callback
+        Called after each epoch's validation; ``trainer.callback_metrics`` then holds the row. One that
+        raises ends the run: a search prunes so.
 
     Returns
     -------
@@ -82,7 +92,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     ------
     ValueError
         A parameter out of range, a model made for another catalogue, or a folder that holds
-        another run or a damaged checkpoint.
+        another run or a damaged checkpoint; processes that were given different data or parameters.
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
@@ -108,7 +118,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     model.reset_parameters()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not record.finished:
-        _train(model, record, logger, device)
+        _train(model, record, logger, callbacks, device)
     model.load_state_dict(record.best_weights)
     model.to(device)
     return pd.DataFrame(record.rows)
@@ -148,15 +158,26 @@ def _validate(model: TopNRecommender, split: Split) -> dict[str, float]:
     return {f"validation_ndcg@{k}": evaluate(model, split.validation, ks=(k,))[f"ndcg@{k}"]}
 
 
+def processes() -> tuple[int, int, int]:
+    """Number of this process, how many there are, and how many on this machine, as torchrun says."""
+    return tuple(int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
+                 for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_WORLD_SIZE", 1)))
+
+
 def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
-           device: torch.device) -> None:
+           callbacks: Sequence[L.Callback], device: torch.device) -> None:
     settings = record.settings
+    rank, n_ranks, local = processes()
+    if n_ranks > min(settings["batch_size"], record.split.train.n_users):
+        raise ValueError(f"{n_ranks} processes for batches of {settings['batch_size']} of "
+                         f"{record.split.train.n_users} users: each process needs a user")
     batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"],
-                          in_order=model.reads_in_order)
+                          in_order=model.reads_in_order, rank=rank, n_ranks=n_ranks)
     with _quiet():
         trainer = L.Trainer(
-            accelerator=device.type, devices=1, max_epochs=settings["max_epochs"],
-            precision=settings["precision"], callbacks=[record], logger=logger or False,
+            accelerator=device.type, devices=local, num_nodes=n_ranks // local,
+            strategy="ddp" if n_ranks > 1 else "auto", max_epochs=settings["max_epochs"],
+            precision=settings["precision"], callbacks=[record, *callbacks], logger=logger or False,
             enable_progress_bar=sys.stdout.isatty(), enable_model_summary=False,
             enable_checkpointing=False, num_sanity_val_steps=0,
         )
@@ -187,14 +208,23 @@ class _Task(L.LightningModule):
 
     def on_train_epoch_start(self):
         self.batches.epoch = self.current_epoch
-        torch.manual_seed(random_seed(self.batches.seed, 1, self.current_epoch))
+        own = (self.batches.rank,) if self.batches.rank else ()  # processes draw different noise
+        torch.manual_seed(random_seed(self.batches.seed, 1, self.current_epoch, *own))
         self.model.train()  # the validation of the epoch before left it in eval mode
         self.epoch_parts = []
 
     def training_step(self, bags, batch_idx):
-        loss, parts = self.model.loss(bags, progress=self.global_step / self.n_steps)
-        self.epoch_parts.append({"steps": bags.n_users, "loss": loss.detach()} | parts)
-        return loss
+        if bags.n_users:
+            loss, parts = self.model.loss(bags, progress=self.global_step / self.n_steps)
+            self.epoch_parts.append({"steps": bags.n_users, "loss": loss.detach()} | parts)
+            steps = self.epoch_parts[-1]["steps"]
+        else:  # the last batch has fewer users than there are processes
+            loss, steps = 0 * sum(weights.sum() for weights in self.model.parameters()), 0
+        if self.batches.n_ranks == 1:
+            return loss
+        # Processes have shares of different sizes, and DDP takes the plain mean of their gradients.
+        share = torch.tensor(float(steps), device=self.device)
+        return loss * share / self.trainer.strategy.reduce(share.clone(), reduce_op="mean").clamp(min=1e-6)
 
 
 class _Record(L.Callback):
@@ -231,6 +261,10 @@ class _Record(L.Callback):
     def metric(self) -> str:
         return next(name for name in self.rows[0] if name.startswith("validation_"))
 
+    def on_fit_start(self, trainer, task):
+        if trainer.world_size > 1:
+            _refuse_other_settings(self.settings)
+
     def on_train_epoch_start(self, trainer, task):
         self.start = time.perf_counter()
 
@@ -238,11 +272,14 @@ class _Record(L.Callback):
         epoch = trainer.current_epoch
         _refuse_non_finite(task, epoch, self.settings)
         seconds = time.perf_counter() - self.start
-        self.rows.append({"epoch": epoch, **_epoch_means(task.epoch_parts),
-                          **_validate(task.model, self.split), "seconds": seconds})
+        means = _epoch_means(task.epoch_parts, trainer.strategy)
+        validation = _validate(task.model, self.split) if trainer.is_global_zero else None
+        self.rows.append({"epoch": epoch, **means, **trainer.strategy.broadcast(validation),
+                          "seconds": seconds})
         if self.best_row == epoch:
             self.best_weights = {k: v.detach().cpu().clone() for k, v in task.model.state_dict().items()}
         trainer.should_stop = self.out_of_patience
+        task.log_dict(self.rows[-1], logger=False)  # where other callbacks look
         if trainer.logger:
             trainer.logger.log_metrics(self.rows[-1], step=epoch)
         if self.folder:
@@ -255,8 +292,10 @@ class _Record(L.Callback):
         for name, write in ((HISTORY, partial(table.to_csv, index=False)),
                             (CHECKPOINT, trainer.save_checkpoint)):
             draft = self.folder / f"{name}.part"
-            write(draft)
-            os.replace(draft, self.folder / name)  # a kill leaves the old file or the new one
+            if name == CHECKPOINT or trainer.is_global_zero:  # all processes take part in a checkpoint
+                write(draft)
+            if trainer.is_global_zero:
+                os.replace(draft, self.folder / name)  # a kill leaves the old file or the new one
 
     def state_dict(self) -> dict:
         return {"settings": json.dumps(self.settings), "rows": self.rows,
@@ -301,11 +340,25 @@ def _refuse_non_finite(task: _Task, epoch: int, settings: dict) -> None:
                              f"(both from 0). Likely cause: {cause}")
 
 
-def _epoch_means(parts: list[dict]) -> dict[str, float]:
-    """Means over users, or over steps where a model counts them: batches differ in both."""
+def _refuse_other_settings(settings: dict) -> None:
+    """Raise on every process where one was given other data or parameters than the first."""
+    given = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(given, settings)
+    for rank, theirs in enumerate(given):
+        other = [f"{key} is {theirs[key]!r} there and {value!r} on rank 0"
+                 for key, value in given[0].items() if theirs[key] != value]
+        if other:
+            raise ValueError(f"rank {rank} trains something else: {'; '.join(other)}")
+
+
+def _epoch_means(parts: list[dict], strategy: Strategy) -> dict[str, float]:
+    """Means over users, or over steps where a model counts them, of all processes: batches differ in both."""
     frame = pd.DataFrame([{name: float(value) for name, value in part.items()} for part in parts])
-    steps = frame.pop("steps")
-    return frame.mul(steps, axis=0).sum().div(max(1.0, steps.sum())).to_dict()
+    steps = frame["steps"].copy()
+    sums = frame.assign(steps=1.0).mul(steps, axis=0).sum()
+    own = torch.tensor(sums.to_numpy(), device=strategy.root_device)
+    sums[:] = strategy.reduce(own, reduce_op="sum").cpu().numpy()
+    return sums.drop("steps").div(max(1.0, sums["steps"])).to_dict()
 
 
 @contextlib.contextmanager

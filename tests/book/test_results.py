@@ -13,7 +13,7 @@ import results
 
 @pytest.fixture(scope="module")
 def tables(site) -> list[pd.DataFrame]:
-    """The tables of the built page: one a protocol, then the training times."""
+    """The tables of the built page: one a protocol, then the lists, then the training times."""
     html = (site / "book" / "results.html").read_text(encoding="utf-8")
     return [frame(table) for table in BeautifulSoup(html, "html.parser").find_all("table")]
 
@@ -29,8 +29,9 @@ def test_each_row_is_on_the_page_with_the_recorded_value(tables):
     for table, protocol in zip(tables, results.PROTOCOLS, strict=False):
         rows = [row for row in results.ROWS if row.protocol == protocol]
         assert table["model"].tolist() == [row.model for row in rows]
-        recorded = [run.recorded(run.read(row.stem))[row.metric] for row in rows]
-        assert table["test NDCG@100, this run"].tolist() == [f"{value:.4f}" for value in recorded]
+        recorded = [run.recorded(run.read(row.stem))[row.metric] if row.metric else None for row in rows]
+        assert table["test NDCG@100, this run"].tolist() == [
+            "-" if value is None else f"{value:.4f}" for value in recorded]
 
 
 def test_means_over_seeds_are_those_of_the_tables(tables):
@@ -47,6 +48,13 @@ def test_means_over_seeds_are_those_of_the_tables(tables):
         mean, _, rest = shown[row.protocol, row.model].partition(" ")
         assert float(mean) == pytest.approx(runs["ndcg@100"].mean(), abs=5e-5)
         assert rest.endswith(f"{len(runs)} seeds")
+
+
+def test_the_lists_are_those_of_chapter_8(tables):
+    table, values = tables[len(results.PROTOCOLS)].set_index("model"), run.recorded(run.read(results.LISTS))
+    assert table.index.tolist() == list(results.LIST_MODELS)
+    assert table.loc["EASE", "coverage@100"] == f"{values['c08_ease_coverage@100']:.4f}"
+    assert table.loc["MVAE", "novelty@100"] == f"{values['c08_mvae_novelty@100']:.4f}"
 
 
 def test_training_time_stands_beside_the_blogs_with_the_hardware(tables):

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import vaerec as vr
 from vaerec.batches import UserBatches
@@ -146,8 +148,10 @@ def test_the_cosine_climbs_falls_and_never_rests():
 
 def test_epoch_means_weigh_each_batch_by_its_users_or_steps():
     parts = [{"steps": 7, "loss": torch.tensor(1.0)}, {"steps": 1, "loss": torch.tensor(5.0)}]
-    assert _epoch_means(parts) == {"loss": 1.5}
-    assert _epoch_means([{"steps": 0, "loss": torch.tensor(0.0)}]) == {"loss": 0.0}  # nothing to learn from
+    alone = SingleDeviceStrategy()
+    assert _epoch_means(parts, alone) == {"loss": 1.5}
+    nothing_to_learn_from = [{"steps": 0, "loss": torch.tensor(0.0)}]
+    assert _epoch_means(nothing_to_learn_from, alone) == {"loss": 0.0}
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_cause(world_split, monkeypatch):
@@ -218,3 +222,25 @@ def test_any_lightning_logger_gets_the_history(world_split, tmp_path):
     logger.save()
     logged = pd.read_csv(tmp_path / "run" / "0" / "metrics.csv")
     assert logged["validation_ndcg@100"].tolist() == pytest.approx(history["validation_ndcg@100"].tolist())
+
+
+def test_callbacks_see_the_row_of_the_epoch_and_may_end_the_run(world_split):
+    class Stop(Exception):
+        pass
+
+    class Watch(Callback):
+        def __init__(self, last):
+            self.last, self.seen = last, []
+
+        def on_train_epoch_end(self, trainer, task):
+            self.seen.append(trainer.callback_metrics["validation_ndcg@100"].item())
+            if trainer.current_epoch == self.last:
+                raise Stop
+
+    watch = Watch(last=9)
+    history = vr.fit(small(world_split), world_split, max_epochs=3, callbacks=[watch])
+    assert watch.seen == pytest.approx(history["validation_ndcg@100"].tolist())
+    watch = Watch(last=1)
+    with pytest.raises(Stop):
+        vr.fit(small(world_split), world_split, max_epochs=3, callbacks=[watch])
+    assert watch.seen == pytest.approx(history["validation_ndcg@100"].tolist()[:2])

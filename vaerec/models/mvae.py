@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
@@ -18,6 +19,7 @@ from vaerec.elbo import (
 )
 from vaerec.likelihoods import LIKELIHOODS
 from vaerec.models.base import Histories, TopNRecommender
+from vaerec.models.exporting import PADDING, BagServer, write
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
 
 
@@ -136,3 +138,26 @@ class MVAE(TopNRecommender):
         """Logits at the posterior mean, [B, I]."""
         mu, _ = self.encode(Bags.from_histories(histories, self.device))
         return self.decode(mu)
+
+    def export(self, path: str | os.PathLike, k: int = 100) -> None:
+        """Write an ONNX file that recommends: masking and top-k are inside, PyTorch is not needed.
+
+        Its input ``history`` is int64 [B, T], dense items, padded with -1 (an empty one gets
+        popularity); its outputs are ``items`` int64 and ``scores`` float32, each [B, K], best first.
+        Where fewer than k items are unseen, the rest has score -inf.
+
+        Parameters
+        ----------
+        path : str or path
+        k : int
+            Length of the lists.
+
+        Raises
+        ------
+        ImportError
+            ``vaerec[onnx]`` is not installed.
+        ValueError
+            k is larger than the catalogue.
+        """
+        history = torch.tensor([[0, 0], [0, PADDING]])
+        write(BagServer(self, k), {"history": history}, ["items", "scores"], path)

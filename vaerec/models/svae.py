@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
@@ -20,6 +21,7 @@ from vaerec.elbo import (
 )
 from vaerec.likelihoods import linear_multinomial
 from vaerec.models.base import Histories, TopNRecommender
+from vaerec.models.exporting import PADDING, StepServer, write
 from vaerec.models.gru import GRU
 from vaerec.models.layers import draw_weights, tanh_layers
 
@@ -205,3 +207,29 @@ class SVAE(TopNRecommender):
         hidden, _ = self.read(padded(bags)[0])  # [B, T, H]
         rows = torch.arange(len(histories), device=self.device)
         return self.score_state((hidden[rows, (bags.lengths() - 1).clamp(min=0)],))
+
+    def export(self, path: str | os.PathLike, k: int = 100) -> None:
+        """Write an ONNX file that reads one more item of each user and recommends.
+
+        Its inputs are ``item`` int64 [B], ``state`` float32 [B, H] (zeros before the first item, then
+        what the last call gave) and ``history`` int64 [B, T], the dense items to leave out, padded
+        with -1. Its outputs are ``items`` int64 and ``scores`` float32, each [B, K], and ``next_state``.
+
+        Parameters
+        ----------
+        path : str or path
+        k : int
+            Length of the lists.
+
+        Raises
+        ------
+        ImportError
+            ``vaerec[onnx]`` is not installed.
+        ValueError
+            k is larger than the catalogue, or the cell is not a GRU.
+        """
+        if self.cell != "gru":
+            raise ValueError(f"cell={self.cell!r}: only a GRU can be exported")
+        arguments = {"item": torch.tensor([0, 0]), "state": torch.zeros(2, self.rnn_dim),
+                     "history": torch.tensor([[0, 0], [0, PADDING]])}
+        write(StepServer(self, k), arguments, ["items", "scores", "next_state"], path)

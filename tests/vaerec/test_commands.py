@@ -1,0 +1,162 @@
+"""The command line does what the functions do, keeps it in a folder, and ends in one line when it cannot."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import vaerec as vr
+from vaerec import commands
+from vaerec.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "benchmarks" / "configs").glob("*.yaml"))
+SMALL = ["--data.options", "{n_users: 400, n_items: 200}", "--data.protocol_options", "{n_heldout: 60}"]
+MVAE = ["--hyper_parameters", "{hidden_dims: [20], latent_dim: 5, beta: 0.2}",
+        "--training.batch_size", "100", "--training.max_epochs"]
+
+
+def fit(run: Path, *more: str) -> None:
+    main(["fit", "--run", str(run), *SMALL, *more])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "mvae"
+    fit(folder, *MVAE, "2")
+    return folder
+
+
+def test_fit_gives_the_model_that_vr_fit_gives(run, world_split):
+    model = vr.models.MVAE(world_split.n_items, hidden_dims=(20,), latent_dim=5, beta=0.2)
+    history = vr.fit(model, world_split, max_epochs=2, batch_size=100)
+    own = vr.models.MVAE.load(run / "model.safetensors")
+    histories = world_split.test.fold_in[:5]
+    assert own.scores(histories).equal(model.scores(histories))
+    column = "validation_ndcg@100"
+    assert pd.read_csv(run / "history.csv")[column].tolist() == pytest.approx(history[column].tolist())
+
+
+def test_evaluate_prints_and_keeps_the_metrics_of_the_part(run, world_split, capsys):
+    main(["evaluate", "--run", str(run), "--ks", "[10, 50]", "--part", "validation"])
+    model = vr.models.MVAE.load(run / "model.safetensors")
+    expected = vr.evaluate(model, world_split.validation, ks=(10, 50))
+    kept = pd.read_csv(run / "validation.csv", index_col="metric")
+    assert kept.loc["ndcg@50", "mean"] == pytest.approx(expected["ndcg@50"])
+    assert f"{expected['ndcg@50']:.4f}" in capsys.readouterr().out
+
+
+def test_recommend_answers_users_of_a_file_with_their_own_ids(run, world_split, tmp_path):
+    ids = world_split.item_ids
+    log = pd.DataFrame({"user": ["zoe", "zoe", "abe"], "item": ids[[3, 8, 5]], "timestamp": [2, 1, 7]})
+    log.to_csv(tmp_path / "log.csv", index=False)
+    main(["recommend", "--run", str(run), "--histories", str(tmp_path / "log.csv"), "--k", "4",
+          "--output", str(tmp_path / "lists.csv")])
+    lists = pd.read_csv(tmp_path / "lists.csv")
+    expected = vr.models.MVAE.load(run / "model.safetensors").recommend([[ids[8], ids[3]]], 4, item_ids=ids)
+    assert lists.loc[lists["user"] == "zoe", "item"].tolist() == expected["item"].tolist()
+    assert lists["user"].value_counts().to_dict() == {"zoe": 4, "abe": 4}
+
+
+def test_a_killed_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+
+    with monkeypatch.context() as patch:
+        # The first run ends after its first epoch, before the model is written.
+        patch.setattr("vaerec.training._Record.on_train_epoch_start", killed_in_epoch(1, Killed))
+        with pytest.raises(Killed):
+            fit(tmp_path / "cut", *MVAE, "2")
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    with pytest.raises(SystemExit, match="no finished run"):
+        main(["evaluate", "--run", str(tmp_path / "cut")])
+    fit(tmp_path / "cut", *MVAE, "2")
+    whole = vr.models.MVAE.load(run / "model.safetensors").state_dict()
+    for name, weights in vr.models.MVAE.load(tmp_path / "cut" / "model.safetensors").state_dict().items():
+        assert weights.equal(whole[name])
+
+
+def killed_in_epoch(epoch: int, error: type[Exception]):
+    from vaerec.training import _Record
+    begin = _Record.on_train_epoch_start
+
+    def start(self, trainer, task):
+        if trainer.current_epoch == epoch:
+            raise error
+        begin(self, trainer, task)
+
+    return start
+
+
+@pytest.mark.parametrize("more, message", [
+    (["--model", "EASY"], "model='EASY': expected one of EASE, MVAE"),
+    (["--model", "Oracle"], "model='Oracle': expected one of"),
+    (["--model", "EASE", "--hyper_parameters", "{l3: 1}"], "hyper_parameters=.*'l3'"),
+    (["--model", "EASE", "--hyper_parameters", "{l2: -1}"], "l2=-1"),
+    (["--data.protocol", "LYING_2018"], "protocol='LYING_2018': expected one of"),
+    (["--data.protocol", "BLOG_2022"], "protocol_options=.*'n_heldout'"),
+    (["--data.source", "log.txt"], "unknown data set 'log.txt'"),
+    (["--training.max_epochs", "0"], "max_epochs=0"),
+])
+def test_a_wrong_value_ends_in_one_line(more, message, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        fit(tmp_path / "run", *more)
+
+
+def test_a_folder_belongs_to_one_run(run):
+    with pytest.raises(SystemExit, match="holds another run"):
+        fit(run, "--model", "EASE")
+
+
+def test_an_unknown_item_is_named_or_skipped(run, world_split, tmp_path):
+    pd.DataFrame({"user": [1, 1], "item": [world_split.item_ids[0], 10**6]}).to_csv(tmp_path / "log.csv")
+    command = ["recommend", "--run", str(run), "--histories", str(tmp_path / "log.csv"),
+               "--output", str(tmp_path / "lists.csv")]
+    with pytest.raises(SystemExit, match="item 1000000 is not in the catalogue"):
+        main(command)
+    assert not (tmp_path / "lists.csv").exists()
+    main([*command, "--on_unknown", "skip"])
+    assert len(pd.read_csv(tmp_path / "lists.csv")) == 10
+
+
+def test_it_runs_as_a_module(tmp_path):
+    command = [sys.executable, "-m", "vaerec", "fit", "--run", str(tmp_path), "--model", "Nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "error: model='Nothing'" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_published_row_is_what_its_chapter_does(path):
+    config = yaml.safe_load(path.read_text())
+    profiles = yaml.safe_load((ROOT / "notebooks" / "profiles.yaml").read_text())
+    model = commands._make(config["model"], {"n_items": 30, **config.get("hyper_parameters", {})})
+    chapter = {"Popularity": "02-ranking-metrics-and-baselines", "EASE": "02-ranking-metrics-and-baselines",
+               "MultDAE": "03-autoencoders", "MVAE": "06-mvae", "SVAE": "07-svae"}[config["model"]]
+    stem = "09-a-detective-story" if config["data"]["protocol"] == "BLOG_2022" else chapter
+    full = profiles[stem]["full"]
+    assert config["data"]["source"] == full["data"]
+    assert config.get("training", {}).get("max_epochs") == full.get("max_epochs")
+    assert config.get("training", {}).get("batch_size") == full.get("batch_size")
+    settings = model.hyper_parameters()
+    if config["model"] == "EASE":
+        recent = settings["recency"] is not None
+        assert settings["l2"] == full["recency_l2" if recent else "l2"]
+        assert settings["recency"] == (full["recency"] if recent else None)
+    for name in ("hidden_dims", "latent_dim", "rnn_dim", "embedding_dim"):
+        if name in full:
+            assert settings[name] == full[name]
+
+
+def test_the_configuration_of_ease_gives_the_published_value(ml_1m, tmp_path):
+    config = ROOT / "benchmarks" / "configs" / "ease-liang.yaml"
+    main(["fit", "--config", str(config), "--run", str(tmp_path)])
+    main(["evaluate", "--run", str(tmp_path)])
+    ranges = yaml.safe_load((ROOT / "tests" / "notebooks" / "ranges.yaml").read_text())
+    expected = ranges["02-ranking-metrics-and-baselines"]["full"]["metrics"]["c02_ease_liang_ndcg@100"]
+    kept = pd.read_csv(tmp_path / "test.csv", index_col="metric")
+    assert kept.loc["ndcg@100", "mean"] == pytest.approx(expected["mean"], abs=1e-4)

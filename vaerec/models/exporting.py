@@ -1,0 +1,109 @@
+"""Models as ONNX files: ids in, ids out, so that a server needs no PyTorch."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+PADDING = -1  # of a history that is shorter than the longest of its batch
+
+
+class BagServer(nn.Module):
+    """From histories to the best unseen items, for a model that adds up its history's weights.
+
+    Parameters
+    ----------
+    model : MVAE
+    k : int
+    """
+
+    def __init__(self, model: nn.Module, k: int):
+        super().__init__()
+        self.model, self.k = model, k
+
+    def forward(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Histories [B, T], padded with -1 -> items and scores, each [B, K]."""
+        first, seen = self.model.first, history >= 0
+        length = seen.sum(dim=1, keepdim=True)  # [B, 1]
+        rows = first.weight[history.clamp(min=0)] * seen.unsqueeze(-1)  # [B, T, H]
+        scale = length.clamp(min=1).to(rows.dtype).rsqrt() if first.normalize else 1.0
+        mu, _ = self.model.encoder((first.bias + rows.sum(dim=1) * scale).tanh()).chunk(2, dim=1)
+        scores = torch.where(length > 0, self.model.decode(mu), self.model.log_popularity)
+        return best_unseen(scores, history, self.k)
+
+
+class StepServer(nn.Module):
+    """From a state and one more item to the next state and the best unseen items.
+
+    Parameters
+    ----------
+    model : SVAE
+        With a GRU.
+    k : int
+    """
+
+    def __init__(self, model: nn.Module, k: int):
+        super().__init__()
+        self.model, self.k = model, k
+
+    def forward(self, item: Tensor, state: Tensor, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Item [B], state [B, H], seen items [B, T] padded with -1 -> items, scores and the next state."""
+        rnn = self.model.rnn
+        given = nn.functional.linear(self.model.embedding(item), rnn.weight_ih_l0, rnn.bias_ih_l0)  # [B, 3H]
+        kept = nn.functional.linear(state, rnn.weight_hh_l0, rnn.bias_hh_l0)
+        (reset, update, new), (old_reset, old_update, old) = given.chunk(3, dim=1), kept.chunk(3, dim=1)
+        update = torch.sigmoid(update + old_update)
+        new = torch.tanh(new + torch.sigmoid(reset + old_reset) * old)
+        state = new + update * (state - new)
+        items, scores = best_unseen(self.model.score_state((state,)), history, self.k)
+        return items, scores, state
+
+
+def best_unseen(scores: Tensor, history: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best items of scores [B, I] that are not in histories [B, T], and their scores."""
+    n_items = scores.shape[1]
+    # Padding goes to a column of its own, so that it masks no item.
+    wide = torch.cat([scores, scores[:, :1]], dim=1)
+    wide = wide.scatter(1, torch.where(history >= 0, history, n_items), -torch.inf)
+    best = wide[:, :n_items].topk(k, dim=1)
+    return best.indices, best.values
+
+
+def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
+          path: str | os.PathLike) -> None:
+    """Export for any number of users B and of seen items T; the catalogue's fingerprint goes along.
+
+    Raises
+    ------
+    ImportError
+        The packages that write ONNX are missing; says how to get them.
+    ValueError
+        A k that the catalogue does not hold.
+    """
+    model, k = server.model, server.k
+    if not 1 <= k <= model.n_items:
+        raise ValueError(f"k={k}: the catalogue has {model.n_items} items")
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch.onnx imports it late and says less
+    except ImportError as error:
+        raise ImportError("export needs two more packages: pip install 'vaerec[onnx]'") from error
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batch, length = torch.export.Dim("B"), torch.export.Dim("T")
+    shapes = {name: {0: batch, 1: length} if name == "history" else {0: batch} for name in arguments}
+    home = model.device
+    with warnings.catch_warnings(action="ignore"):  # of the exporter about itself
+        program = torch.onnx.export(server.eval().cpu(), kwargs=arguments, dynamic_shapes=shapes, dynamo=True,
+                                    input_names=list(arguments), output_names=outputs, verbose=False)
+    server.to(home)
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {"model": type(model).__name__, "n_items": str(model.n_items),
+                                        "catalogue": model.catalogue or ""})
+    draft = path.with_name(path.name + ".part")
+    onnx.save(proto, draft)
+    os.replace(draft, path)
