@@ -4,11 +4,12 @@
 PYTHON ?= python3
 PROFILE ?= quick
 ONLY ?=
+URL ?=
 
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow notebooks lab lint clean lock
+.PHONY: help book test test-slow notebooks lab lint links repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -56,6 +57,8 @@ help:
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make lint                     ruff over code and notebooks"
+	@echo "make links                    look for dead links to other sites"
+	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make lock                     requirements.txt anew from requirements.in"
 	@echo "make clean                    remove what was built; .venv stays"
 
@@ -80,6 +83,12 @@ lab: .venv/.installed
 
 lint: .venv/.installed
 	$(PY) -m ruff check .
+
+links: .venv/.installed
+	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
+
+repository: .venv/.installed
+	@$(PY) notebooks/repository.py "$(URL)"
 
 clean:
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache lightning_logs vaerec.egg-info

@@ -71,8 +71,13 @@ def plain(value):
 
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
-    """SHA-256 of the sources of the code cells: changes when the outputs may be stale."""
-    return hashlib.sha256("\0".join(c.source for c in code_cells(notebook)).encode()).hexdigest()
+    """SHA-256 of the sources of the code cells: changes when the outputs may be stale.
+
+    Without the first one, which installs the package and computes nothing: another address of the
+    repository or another version tag makes no result stale.
+    """
+    sources = [cell.source for cell in code_cells(notebook)[1:]]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
 def package_hash() -> str:

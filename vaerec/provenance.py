@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from vaerec.interactions import Interactions
 
 # The media type that myst_nb's glue role reads. Written here, since Colab has no myst_nb.
 GLUE_PREFIX = "application/papermill.record/"
+KAGGLE = Path("/kaggle/working")
 LIBRARIES = ("torch", "lightning", "numpy", "pandas")
 
 _imported = time.perf_counter()  # a notebook imports vaerec in its first cell
@@ -43,6 +45,9 @@ def greet(*, quick_minutes: float, full_minutes: float) -> None:
     if not torch.cuda.is_available():
         print("A GPU is optional. Colab: Runtime > Change runtime type > GPU. "
               "Kaggle: Settings > Accelerator.")
+    if KAGGLE.exists():
+        print("Kaggle without Internet (Settings > Internet): profile quick works; full needs MovieLens-1M "
+              "among the inputs.")
 
 
 def record(log: Interactions, metrics: dict[str, float]) -> pd.DataFrame:

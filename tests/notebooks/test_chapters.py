@@ -87,7 +87,7 @@ def test_the_first_cell_installs_this_version_from_this_repository(notebook):
     project = tomllib.loads((run.ROOT / "pyproject.toml").read_text())
     address = project["tool"]["vaerec"]["repository"]
     first = run.code_cells(notebook)[0]
-    assert f'REPOSITORY, VERSION = "{address}", "v{vaerec.__version__}"' in first.source
+    assert f'REPOSITORY, VERSION, PACKAGE = "{address}", "v{vaerec.__version__}", "vaerec' in first.source
     assert "hide-cell" in first.metadata["tags"]
 
 

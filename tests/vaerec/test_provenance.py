@@ -32,6 +32,12 @@ def test_numbers_that_are_none_are_refused(world, value):
         vr.record(world, {"loss": value})
 
 
+def test_on_kaggle_the_greeting_names_the_switch(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("vaerec.provenance.KAGGLE", tmp_path)
+    vr.greet(quick_minutes=0.5, full_minutes=3)
+    assert "Settings > Internet" in capsys.readouterr().out
+
+
 def test_greeting_names_device_versions_and_minutes(capsys):
     vr.greet(quick_minutes=0.5, full_minutes=3)
     printed = capsys.readouterr().out
