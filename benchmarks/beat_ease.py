@@ -34,10 +34,10 @@ def one_world(seed: int) -> list[dict]:
     rows = []
     for name, report in reports.items():
         paired = vr.compare(report, reports["EASE"], capstone.METRIC)
+        numbers = {capstone.METRIC: report[capstone.METRIC], "difference": paired.difference,
+                   "low": paired.low, "high": paired.high}
         rows.append({"variant": "capstone", "seed": seed, "model": name,
-                     capstone.METRIC: report[capstone.METRIC],
-                     "difference": paired.difference, "low": paired.low, "high": paired.high,
-                     **provenance(split)})
+                     **{column: round(value, 6) for column, value in numbers.items()}, **provenance(split)})
     return rows
 
 

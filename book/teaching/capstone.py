@@ -87,7 +87,7 @@ def read_submission(path: Path, split: vr.protocols.Split, part: str) -> pd.Data
         raise ValueError(f"{path} has the columns {list(lists.columns)}; expected {COLUMNS}")
     for name in ("rank", "item"):
         whole = lists[name].str.fullmatch(r"\d{1,9}")
-        refuse(path, lists, ~whole, f"a {name} that is not a whole number")
+        refuse(path, lists, ~whole, f"{name} must be a whole number")
         lists[name] = lists[name].astype(int)
     held_out = getattr(split, PARTS[part])
     unknown = ~lists["user"].isin(held_out.user_ids)

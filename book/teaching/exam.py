@@ -216,8 +216,8 @@ def rate_of_a_linear_vae(generator: Generator) -> Drawn:
     s = beta * sigma**2
     return (
         f"A linear VAE with five units has decoder noise of standard deviation {sigma:g} and is trained to "
-        f"its optimum at beta = {beta:g}. The eigenvalues of the data are {listed(values)}. What is its rate, "
-        "in nats?",
+        f"its optimum at beta = {beta:g}. The eigenvalues of the data are {listed(values)}. What is its "
+        "rate, in nats?",
         rate(s),
         {"You compared with beta times sigma, and not with beta times the variance.": rate(beta * sigma),
          "You forgot beta.": rate(sigma**2),
@@ -305,12 +305,12 @@ def one_list_for_all(generator: Generator) -> Drawn:
 
 @template("best-of-n", chapter=10, precision=0.02)
 def best_of_n(generator: Generator) -> Drawn:
-    n, sd = one_of(generator, 5, 10, 20, 100, 200), one_of(generator, 0.02, 0.05, 0.1)
+    n, sd = int(generator.integers(5, 200)), int(generator.integers(2, 15)) / 100
     largest, _ = integrate.quad(lambda x: x * n * stats.norm.pdf(x) * stats.norm.cdf(x) ** (n - 1), -10, 10)
     return (
         f"{n} models are exactly equally good. Each is measured with independent normal noise of standard "
-        f"deviation {sd:g}. By how much does the best measurement exceed the truth, on average? (A simulation "
-        "will do.)",
+        f"deviation {sd:g}. By how much does the best measurement exceed the truth, on average? (A "
+        "simulation will do.)",
         sd * largest,
         {"Each measurement is unbiased. Their largest is not.": 0.0,
          "That is how far a typical measurement is off.": sd,
@@ -324,8 +324,8 @@ def a_uniform_draw(generator: Generator) -> Drawn:
     low, high = 10.0 ** -int(generator.integers(4, 7)), 10.0 ** -int(generator.integers(0, 2))
     good = high / one_of(generator, 4, 5, 20, 50)
     return (
-        f"You draw learning rates uniformly between {low:g} and {high:g}. Good ones lie below {good:g}. Which "
-        "share of the trials, in per cent, gets a good one?",
+        f"You draw learning rates uniformly between {low:g} and {high:g}. Good ones lie below {good:g}. "
+        "Which share of the trials, in per cent, gets a good one?",
         100 * (good - low) / (high - low),
         {"That is the share on a logarithmic scale.": 100 * math.log(good / low) / math.log(high / low),
          "That is the share of bad ones.": 100 * (high - good) / (high - low)},
