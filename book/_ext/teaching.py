@@ -1,4 +1,4 @@
-"""The pages for lecturers, written from notes.yaml, from the notebooks and from what they recorded."""
+"""The page for lecturers, written from notes.yaml, from the notebooks and from what they recorded."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ FEASIBLE = run.ROOT / "benchmarks" / "beat_ease.csv"
 
 
 def show_teaching(app, docname, source):
-    """Replace the marks on the two pages for lecturers."""
+    """Replace the marks on the page for lecturers."""
     if docname == "book/instructors":
         notes = read_notes()
         parts = {
             "unit": unit(notes), "core": units(notes, core=True), "others": units(notes, core=False),
-            "day": day(notes),
+            "day": day(notes), "worlds": worlds(), "feasible": feasible(),
             "chapters": "\n\n".join(chapter(stem, note) for stem, note in here(notes).items()),
         }
         for mark, text in parts.items():
             source[0] = source[0].replace(f"<!-- {mark} -->", text)
-    if docname == "book/capstone":
-        source[0] = source[0].replace("<!-- feasible -->", feasible())
 
 
 def read_notes() -> dict:
@@ -81,14 +79,9 @@ def minutes(stem: str) -> float:
     return run.recorded(run.read(stem))["seconds"] / 60
 
 
-def measured(stems: list[str]) -> str:
-    """The minutes of some notebooks, as a cell of a table."""
-    return ", ".join(f"{minutes(stem):.1f}" for stem in stems) or "-"
-
-
-def links(stems: list[str]) -> str:
-    """Links to notebooks, as a cell of a table."""
-    return ", ".join(f"[{title(stem)}](../notebooks/{stem}.ipynb)" for stem in stems)
+def link(stem: str) -> str:
+    """A link to a notebook."""
+    return f"[{title(stem)}](../notebooks/{stem}.ipynb)"
 
 
 def unit(notes: dict) -> str:
@@ -100,24 +93,26 @@ def unit(notes: dict) -> str:
 def units(notes: dict, core: bool) -> str:
     """The units of the short course, or the others, with the measured minutes."""
     slot = next(part["minutes"] for part in notes["unit"] if part["part"] == notes["run_part"])
-    rows = ["| chapter | in this unit | notebook, minutes | run it |", "|---|---|---|---|"]
+    rows = ["| unit | notebook, minutes |", "|---|---|"]
     for row in notes["units"]:
-        if row.get("core", False) == core and all(map(is_here, row["stems"])):
-            fits = sum(map(minutes, row["stems"])) <= slot / 2
-            rows.append(f"| {links(row['stems'])} | {row['about']} | {measured(row['stems'])} "
-                        f"| {'in class' if fits else 'before class, or `quick` in class'} |")
+        stem = row["stem"]
+        if row.get("core", False) == core and is_here(stem):
+            early = "" if minutes(stem) <= slot / 2 else ": run it before class, or `quick` in class"
+            rows.append(f"| {link(stem)}: {row['about']} | {minutes(stem):.1f}{early} |")
     return "\n".join(rows)
 
 
 def day(notes: dict) -> str:
     """The one-day plan with its clock times."""
     clock = datetime.strptime(notes["day"]["begin"], "%H:%M")
-    rows = ["| from | what | chapter | notebook, minutes |", "|---|---|---|---|"]
+    rows = ["| from | what | notebook, minutes |", "|---|---|---|"]
     for block in notes["day"]["blocks"]:
-        stems = block.get("stems", [])
-        rows.append(f"| {clock:%H:%M} | {block['what']} | {links(stems) or '-'} | {measured(stems)} |")
+        what, took = block["what"], "-"
+        if stem := block.get("stem"):
+            what, took = f"{what}: {link(stem)}", f"{minutes(stem):.1f}"
+        rows.append(f"| {clock:%H:%M} | {what} | {took} |")
         clock += timedelta(minutes=block["minutes"])
-    return "\n".join([*rows, f"| {clock:%H:%M} | end | - | - |"])
+    return "\n".join([*rows, f"| {clock:%H:%M} | end | - |"])
 
 
 def chapter(stem: str, note: dict) -> str:
@@ -146,12 +141,18 @@ def poll(question: dict) -> str:
             f"Shown in the section \"{question['reveal']}\".\n\n</details>")
 
 
+def worlds() -> str:
+    """Where the table of `feasible` comes from."""
+    runs = pd.read_csv(FEASIBLE)
+    return (f"We trained the book's own models, with no search, in {runs['seed'].nunique()} worlds of other "
+            "seeds. The last column counts those in which the 95 % interval lies above zero.")
+
+
 def feasible() -> str:
     """What models of the book reach in worlds of the capstone."""
     runs = pd.read_csv(FEASIBLE)
-    rows = ["| seed | model | NDCG@100 | minus EASE, 95 % interval |", "|---|---|---|---|"]
-    for _, row in runs.iterrows():
-        gap = "-" if row["model"] == "EASE" else (
-            f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]")
-        rows.append(f"| {row['seed']} | {row['model']} | {row['ndcg@100']:.3f} | {gap} |")
+    rows = ["| model | NDCG@100, mean | minus EASE, mean | beats EASE in |", "|---|---|---|---|"]
+    for model, own in runs.groupby("model", sort=False):
+        wins = f"{own['difference'].mean():+.3f} | {(own['low'] > 0).sum()} of {len(own)}"
+        rows.append(f"| {model} | {own['ndcg@100'].mean():.3f} | {'- | -' if model == 'EASE' else wins} |")
     return "\n".join(rows)
