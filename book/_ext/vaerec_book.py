@@ -13,6 +13,7 @@ sys.path[:0] = [str(EXTENSIONS), *(str(EXTENSIONS.parents[1] / name) for name in
 import results  # noqa: E402 - scripts of this repository
 import run  # noqa: E402
 from exercise_list import show_exercises  # noqa: E402
+from teaching import show_teaching  # noqa: E402
 
 
 def repository(root: Path) -> str:
@@ -126,6 +127,7 @@ def setup(app):
     app.connect("source-read", show_status)
     app.connect("source-read", show_results)
     app.connect("source-read", show_exercises)
+    app.connect("source-read", show_teaching)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
