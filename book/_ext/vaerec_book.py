@@ -87,6 +87,13 @@ def drop_thebe_scripts(app, pagename, templatename, context, doctree):
     ]
 
 
+def drop_wrong_role(app, pagename, templatename, context, doctree):
+    """Call the bibliography no list: its entries are no list items, which confuses screen readers."""
+    if "body" in context:
+        context["body"] = context["body"].replace('<div role="list" class="citation-list">',
+                                                  '<div class="citation-list">')
+
+
 def adapt_to_builder(app):
     """Let the single-page HTML (for PDF) and EPUB builders work with these extensions."""
     if app.builder.name in ("singlehtml", "epub"):
@@ -132,4 +139,5 @@ def setup(app):
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
+    app.connect("html-page-context", drop_wrong_role)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,12 +1,14 @@
 """The built book, looked at in a real browser: light, dark, and on a phone."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [CONTENTS["root"]] + [
     chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
@@ -43,7 +45,16 @@ def test_a_page_is_whole(name, screen, address):
     # No formula is left as its source.
     body = page.locator(".bd-article").inner_text()
     assert not re.search(r"\\(frac|sum|mathrm|begin)\b", body)
+    assert barriers(page) == []
     page.close()
+
+
+def barriers(page) -> list[str]:
+    """What axe-core calls a serious or critical barrier for some readers."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found
+            if one["impact"] in ("serious", "critical") for node in one["nodes"][:3]]
 
 
 def test_formulas_are_typeset_without_a_network(screen, address):
