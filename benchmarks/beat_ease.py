@@ -20,12 +20,16 @@ import capstone
 
 TABLE = Path(__file__).with_suffix(".csv")
 SEEDS = range(3)
+OTHER_PENALTIES = 500, 1000, 4000, 8000  # 500 is the package's default
 
 
 def one_world(seed: int) -> list[dict]:
     """Rivals and trained models, and each one's paired difference to EASE on the exam's users."""
     log, split = capstone.make_split(seed)
     models = capstone.rivals(log, split)
+    for l2 in OTHER_PENALTIES:
+        models[f"EASE, penalty {l2}"] = vr.models.EASE(split.n_items, l2=l2)
+        vr.fit(models[f"EASE, penalty {l2}"], split)
     models["MVAE"] = vr.models.MVAE(split.n_items, hidden_dims=(200,), latent_dim=32)
     vr.fit(models["MVAE"], split, max_epochs=30, batch_size=100, seed=seed)
     models["SVAE"] = vr.models.SVAE(split.n_items)

@@ -79,6 +79,18 @@ def minutes(stem: str) -> float:
     return run.recorded(run.read(stem))["seconds"] / 60
 
 
+def quick_minutes(stem: str) -> str:
+    """What a notebook's first cell tells its reader about the profile quick."""
+    first = next(cell for cell in run.read(stem).cells if cell.cell_type == "code")
+    (stated,) = re.findall(r"quick_minutes=([\d.]+)", first.source)
+    return stated
+
+
+def both_minutes(stem: str) -> str:
+    """A table's cell: quick, full."""
+    return f"≤ {quick_minutes(stem)}, {minutes(stem):.1f}"
+
+
 def link(stem: str) -> str:
     """A link to a notebook."""
     return f"[{title(stem)}](../notebooks/{stem}.ipynb)"
@@ -93,23 +105,23 @@ def unit(notes: dict) -> str:
 def units(notes: dict, core: bool) -> str:
     """The units of the short course, or the others, with the measured minutes."""
     slot = next(part["minutes"] for part in notes["unit"] if part["part"] == notes["run_part"])
-    rows = ["| unit | notebook, minutes |", "|---|---|"]
+    rows = ["| unit | minutes: quick, full |", "|---|---|"]
     for row in notes["units"]:
         stem = row["stem"]
         if row.get("core", False) == core and is_here(stem):
             early = "" if minutes(stem) <= slot / 2 else ": run it before class, or `quick` in class"
-            rows.append(f"| {link(stem)}: {row['about']} | {minutes(stem):.1f}{early} |")
+            rows.append(f"| {link(stem)}: {row['about']} | {both_minutes(stem)}{early} |")
     return "\n".join(rows)
 
 
 def day(notes: dict) -> str:
     """The one-day plan with its clock times."""
     clock = datetime.strptime(notes["day"]["begin"], "%H:%M")
-    rows = ["| from | what | notebook, minutes |", "|---|---|---|"]
+    rows = ["| from | what | minutes: quick, full |", "|---|---|---|"]
     for block in notes["day"]["blocks"]:
         what, took = block["what"], "-"
         if stem := block.get("stem"):
-            what, took = f"{what}: {link(stem)}", f"{minutes(stem):.1f}"
+            what, took = f"{what}: {link(stem)}", both_minutes(stem)
         rows.append(f"| {clock:%H:%M} | {what} | {took} |")
         clock += timedelta(minutes=block["minutes"])
     return "\n".join([*rows, f"| {clock:%H:%M} | end | - |"])
@@ -122,7 +134,8 @@ def chapter(stem: str, note: dict) -> str:
     boxes = "\n".join(f"- {claim}" for claim in misconceptions(stem))
     return "\n\n".join([
         f"### {title(stem)}",
-        f"[Open the chapter](../notebooks/{stem}.ipynb). Its notebook took {minutes(stem):.1f} minutes.",
+        f"[Open the chapter](../notebooks/{stem}.ipynb). Its notebook took {minutes(stem):.1f} minutes."
+        f" With `quick` it takes at most {quick_minutes(stem)}.",
         f"**Students can then** {able}", f"**They need** {needs}",
         f"**Misconceptions to expect**, each with a box in the chapter:\n\n{boxes}",
         f"**In class.** {note['watch']}",
@@ -152,7 +165,9 @@ def feasible() -> str:
     """What models of the book reach in worlds of the capstone."""
     runs = pd.read_csv(FEASIBLE)
     rows = ["| model | NDCG@100, mean | minus EASE, mean | beats EASE in |", "|---|---|---|---|"]
-    for model, own in runs.groupby("model", sort=False):
+    by_quality = runs.groupby("model")["ndcg@100"].mean().sort_values()
+    for model in by_quality.index:
+        own = runs[runs["model"] == model]
         wins = f"{own['difference'].mean():+.3f} | {(own['low'] > 0).sum()} of {len(own)}"
         rows.append(f"| {model} | {own['ndcg@100'].mean():.3f} | {'- | -' if model == 'EASE' else wins} |")
     return "\n".join(rows)

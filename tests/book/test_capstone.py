@@ -79,14 +79,14 @@ def test_the_world_is_not_the_books():
 
 
 def test_a_submission_is_scored_as_its_model_would_be(world, split, tmp_path):
-    model = vr.models.EASE(split.n_items, recency=0.9)
+    model = vr.models.EASE(split.n_items, l2=capstone.EASE_L2, recency=0.9)
     vr.fit(model, split)
     path = saved(submitted(model, split.test, split).sample(frac=1, random_state=0), tmp_path)
     scores = capstone.score(path, SEED)
     direct = vr.evaluate(model, split.test, ks=(100,))
     assert scores.loc["submission", "ndcg@100"] == pytest.approx(direct["ndcg@100"], abs=1e-6)
     assert scores.loc["EASE, recent films weigh more", "difference"] == pytest.approx(0, abs=1e-6)
-    ease = vr.models.EASE(split.n_items)
+    ease = vr.models.EASE(split.n_items, l2=capstone.EASE_L2)
     vr.fit(ease, split)
     paired = vr.compare(direct, vr.evaluate(ease, split.test, ks=(100,)), "ndcg@100")
     shown = scores.loc["EASE", ["difference", "difference low", "difference high"]].tolist()
@@ -187,6 +187,8 @@ def test_a_model_of_the_package_beat_ease_in_every_world_that_was_tried():
     best = runs[runs["model"] == "SVAE"]
     assert len(best) >= 3 and (best["low"] > 0).all()
     assert (runs.loc[runs["model"] == "popularity", "high"] < 0).all()
+    others = runs[runs["model"].str.startswith("EASE, penalty")]
+    assert others["model"].nunique() >= 4 and (others["low"] < 0).all()  # tuning EASE alone is no win
     # Fingerprints: the table is about the world that students get.
     first = capstone.make_split(int(runs["seed"].iloc[0]))[1]
     assert first.train.fingerprint.startswith(runs["data"].iloc[0])

@@ -71,7 +71,8 @@ def test_minutes_are_what_the_notebooks_recorded(site):
     shown = page.find("article").get_text(" ", strip=True)
     for stem in HERE:
         seconds = run.recorded(run.read(stem))["seconds"]
-        assert f"Its notebook took {seconds / 60:.1f} minutes." in shown
+        (quick,) = re.findall(r"quick_minutes=([\d.]+)", run.code_cells(run.read(stem))[0].source)
+        assert f"Its notebook took {seconds / 60:.1f} minutes. With quick it takes at most {quick}." in shown
         section = page.find("a", href=f"../notebooks/{stem}.html")
         assert section is not None
     assert "<!--" not in str(page.find("article"))
