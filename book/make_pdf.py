@@ -25,13 +25,13 @@ UNFOLD = r"""() => {
     if (page && page.contains(node)) { node.open = true; continue; }
     if (node.tagName === 'PRE') {
       const call = node.innerText.match(/vr\.exercises\.(?:check|predict|reveal)\("([\w-]+)"/);
-      last = call ? {anchor: 'exercise-' + call[1]} : last;
+      last = call ? {anchor: 'exercise-' + call[1].toLowerCase()} : last;
     } else if (last && document.getElementById(last.anchor)
                && /^(Hint|Solution)/.test(node.querySelector('summary').innerText)) {
       if (!last.linked) {
-        const link = Object.assign(document.createElement('a'),
-          {href: '#' + last.anchor, innerText: 'Hint and solution'});
-        node.before(link);
+        const line = document.createElement('p');
+        line.innerHTML = `<a href="#${last.anchor}">Hint and solution</a>`;
+        node.before(line);
         last.linked = true;
       }
       node.remove();
@@ -40,16 +40,23 @@ UNFOLD = r"""() => {
     }
   }
 }"""
+# A formula that is wider than the page gets smaller: nobody can scroll it.
+SHRINK = """() => {
+  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
+    const room = formula.clientWidth / formula.querySelector('mjx-math').getBoundingClientRect().width;
+    if (room < 1) formula.style.fontSize = `${room * parseFloat(getComputedStyle(formula).fontSize)}px`;
+  }
+}"""
 STYLE = """
   html { font-size: 85%; }
   .prev-next-footer, .bd-footer, .headerlink, #print-main-content, .copybtn { display: none !important; }
   .bd-article { padding: 0 !important; }
   span[id^="document-"] + section { break-before: page; }
   h1, h2, h3, h4, h5, summary, .cell_input { break-after: avoid; }
-  figure, img, table, blockquote, pre, mjx-container[display="true"] { break-inside: avoid; }
-  .highlight pre, .cell pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 0.8rem; }
-  table { font-size: 0.85rem; }
-  td, th { padding: 0.1rem 0.5rem !important; overflow-wrap: anywhere; }
+  figure, img, table, blockquote, .cell_input, .highlight, mjx-container[display="true"] { break-inside: avoid; }
+  .highlight pre, .cell pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 0.68rem; }
+  table { font-size: 0.72rem !important; }
+  td, th { padding: 0.1rem 0.4rem !important; }
   img { max-height: 23cm; object-fit: contain; }
 """
 FOOTER = ('<div style="width: 100%; font-size: 8px; text-align: center">'
@@ -63,16 +70,18 @@ def print_page(page: Path, target: Path) -> None:
         raise SystemExit(f"a PDF needs a browser, one of: {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
-        tab = browser.new_page()
+        tab = browser.new_page(viewport={"width": 680, "height": 1000})  # what A4 has inside its margins
+        tab.emulate_media(media="print")
         tab.set_default_timeout(300_000)
         tab.goto(page.resolve().as_uri(), wait_until="load")
         tab.evaluate(UNFOLD)
         tab.add_style_tag(content=STYLE)
         tab.evaluate("MathJax.startup.promise")
+        tab.evaluate(SHRINK)
         target.parent.mkdir(parents=True, exist_ok=True)
         tab.pdf(path=target, format="A4", outline=True, tagged=True, display_header_footer=True,
                 header_template="<span></span>", footer_template=FOOTER,
-                margin={"top": "15mm", "bottom": "18mm", "left": "18mm", "right": "18mm"})
+                margin={"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"})
         browser.close()
 
 
