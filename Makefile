@@ -85,10 +85,11 @@ epub: .venv/.installed
 	@echo "The EPUB is made: $$(pwd)/$(DOWNLOADS)/vaerec.epub"
 
 slides: .venv/.installed
-	@$(PY) notebooks/make_slides.py _build/html/slides
+	@$(PY) book/make_slides.py _build/html/slides
 
 pack: book pdf slides
-	@$(PY) notebooks/make_pack.py _build/pack
+	@echo "Training the pack's checkpoints and packing ..."
+	@$(PY) book/make_pack.py _build/pack _build/html
 
 test: .venv/.installed
 	$(PY) -m pytest -m "not slow"

@@ -53,7 +53,8 @@ STYLE = """
   .bd-article { padding: 0 !important; }
   span[id^="document-"] + section { break-before: page; }
   h1, h2, h3, h4, h5, summary, .cell_input { break-after: avoid; }
-  figure, img, table, blockquote, .cell_input, .highlight, mjx-container[display="true"] { break-inside: avoid; }
+  figure, img, table, blockquote, .cell_input, .highlight { break-inside: avoid; }
+  mjx-container[display="true"] { break-inside: avoid; }
   .highlight pre, .cell pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 0.68rem; }
   table { font-size: 0.72rem !important; }
   td, th { padding: 0.1rem 0.4rem !important; }
