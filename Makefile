@@ -85,7 +85,7 @@ epub: .venv/.installed
 	@echo "The EPUB is made: $$(pwd)/$(DOWNLOADS)/vaerec.epub"
 
 slides: .venv/.installed
-	@$(PY) book/make_slides.py _build/html/slides
+	@$(PY) book/make_slides.py
 
 pack: book pdf slides
 	@echo "Training the pack's checkpoints and packing ..."
