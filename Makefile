@@ -87,7 +87,8 @@ epub: .venv/.installed
 slides: .venv/.installed
 	@$(PY) book/make_slides.py
 
-pack: book pdf slides
+# The book comes last: it links to what is there.
+pack: pdf epub slides book
 	@echo "Training the pack's checkpoints and packing ..."
 	@$(PY) book/make_pack.py _build/pack _build/html
 

@@ -2,8 +2,8 @@
 
 The slides follow from the notebook itself. A heading, a prediction, a figure, a misconception and an
 exercise each start a slide, and so does what finds no room. Code is shown where it is short. Text that
-is left out becomes the speaker's notes (key S); folded solutions and proofs are in neither. The cell tags ``slide`` and ``skip-slide`` show
-a cell whole, or not at all.
+is left out becomes the speaker's notes (key S); folded solutions and proofs are in neither. The cell
+tags ``slide`` and ``skip-slide`` show a cell whole, or not at all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 def height(kind: str, source: str) -> int:
     """About how many lines a block takes on a slide."""
-    text = re.sub(r"\]\([^)]*\)", "", source)
+    text = re.sub(r"\]\([^)]*\)|[{}$]", "", source)
+    if kind == "math_block":
+        return 3 + 2 * text.count(r"\\")
+    text = re.sub(r"\\[a-zA-Z]+", "x", text)  # a command is about one letter of a formula
     if kind == "paragraph":
         return 1 + len(text) // LINE
     return 2 + sum(1 + len(line) // LINE for line in text.splitlines())

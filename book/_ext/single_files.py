@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -50,6 +51,17 @@ def leave_out_controls(app, docname, source):
         source[0] = CONTROLS.sub(INSTEAD, source[0])
 
 
+def show_downloads(app, docname, source):
+    """Link to the PDF, the EPUB and the slides that lie in the site already: a link never leads nowhere."""
+    if docname != "book/running":
+        return
+    site = Path(app.outdir)
+    files = [*sorted(site.glob("downloads/vaerec.*")), *sorted(site.glob("slides/*.html"))]
+    links = [f'<li><a href="../{path.relative_to(site).as_posix()}">{path.name}</a></li>' for path in files]
+    shown = f"<p>In this copy of the site:</p>\n<ul>{''.join(links)}</ul>" if links else ""
+    source[0] = source[0].replace("<!-- downloads -->", shown)
+
+
 def leave_out_folded_code(app, doctree, docname):
     """The cells that install the package and record results serve a notebook that runs."""
     if app.builder.name in ONE_FILE:
@@ -87,6 +99,7 @@ def setup(app):
     app.connect("config-inited", name_the_epub)
     app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("source-read", leave_out_controls)
+    app.connect("source-read", show_downloads)
     app.connect("doctree-resolved", leave_out_folded_code)
     app.connect("html-page-context", keep_well_formed)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
