@@ -24,15 +24,17 @@ def load(file: str):
 def built(folder: Path, *builder: str) -> Path:
     """Build as the Makefile does, where every warning is an error."""
     done = subprocess.run(
-        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", ".", "--all",
-         "--warningiserror", "--nitpick", "--keep-going", "--path-output", str(folder), "--builder", *builder],
+        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+         "build", ".", "--all", "--warningiserror", "--nitpick", "--keep-going",
+         "--path-output", str(folder), "--builder", *builder],
         cwd=ROOT, env=os.environ, capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return folder / "_build"
 
 
-@pytest.mark.parametrize("latex", [r"\hat B = \arg\min_B B", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"])
+@pytest.mark.parametrize("latex", [r"\hat B = \arg\min_B B",
+                                   r"\begin{aligned} a &= b \\ c &= d \end{aligned}"])
 def test_a_formula_becomes_well_formed_mathml(latex):
     mathml = load("_ext/single_files.py").formula(latex, "block")
     ElementTree.fromstring(mathml)
