@@ -9,7 +9,7 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow notebooks lab lint links repository clean lock
+.PHONY: help book pdf epub slides pack test test-slow notebooks lab lint links repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -52,6 +52,9 @@ require_python = $(if $(filter True,$(PYTHON_FITS)),,$(error \
 
 help:
 	@echo "make book                     build the book into _build/html"
+	@echo "make pdf, make epub           the whole book as one file, in _build/html/downloads"
+	@echo "make slides                   slides of each chapter, in _build/html/slides"
+	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
 	@echo "make test                     every test that is not slow"
 	@echo "make test-slow                the others"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
@@ -63,11 +66,34 @@ help:
 	@echo "make clean                    remove what was built; .venv stays"
 
 # Warnings and errors come on the other channel; each warning stops the build at its end.
+BUILD = $(PY) -c 'from jupyter_book.cli.main import main; main()' \
+	build . --all --warningiserror --nitpick --keep-going --quiet
+DOWNLOADS := _build/html/downloads
+
 book: .venv/.installed
 	@echo "Building the book ..."
-	@$(PY) -c 'from jupyter_book.cli.main import main; main()' \
-		build . --all --warningiserror --nitpick --keep-going --quiet >/dev/null
+	@$(BUILD) >/dev/null
 	@echo "The book is built. Open it: $$(pwd)/_build/html/index.html"
+
+pdf: .venv/.installed
+	@echo "Building the book as one page and printing it ..."
+	@rm -rf _build/singlehtml && $(BUILD) --builder singlehtml >/dev/null
+	@$(PY) book/make_pdf.py _build/singlehtml $(DOWNLOADS)/vaerec.pdf
+	@echo "The PDF is made: $$(pwd)/$(DOWNLOADS)/vaerec.pdf"
+
+epub: .venv/.installed
+	@echo "Building the book as an EPUB ..."
+	@rm -rf _build/epub && $(BUILD) --builder custom --custom-builder epub >/dev/null
+	@mkdir -p $(DOWNLOADS) && cp _build/epub/vaerec.epub $(DOWNLOADS)
+	@echo "The EPUB is made: $$(pwd)/$(DOWNLOADS)/vaerec.epub"
+
+slides: .venv/.installed
+	@$(PY) book/make_slides.py
+
+# The book comes last: it links to what is there.
+pack: pdf epub slides book
+	@echo "Training the pack's checkpoints and packing ..."
+	@$(PY) book/make_pack.py _build/pack _build/html
 
 test: .venv/.installed
 	$(PY) -m pytest -m "not slow"

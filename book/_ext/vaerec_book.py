@@ -94,16 +94,6 @@ def drop_wrong_role(app, pagename, templatename, context, doctree):
                                                   '<div class="citation-list">')
 
 
-def adapt_to_builder(app):
-    """Let the single-page HTML (for PDF) and EPUB builders work with these extensions."""
-    if app.builder.name in ("singlehtml", "epub"):
-        set_buttons(app.config.html_theme_options, False)
-        # sphinx-exercise registers its nodes under "singlehtml", which hides every "html" visitor.
-        handlers = app.registry.translation_handlers
-        own = handlers.get(app.builder.name, {})
-        handlers[app.builder.name] = {**handlers.get("html", {}), **own}
-
-
 def show_status(app, docname, source):
     """Replace the mark on the status page by one row a notebook: what ran, where, how long."""
     if docname != "book/status":
@@ -136,7 +126,6 @@ def setup(app):
     app.connect("source-read", show_exercises)
     app.connect("source-read", show_teaching)
     app.connect("config-inited", set_repository, priority=400)
-    app.connect("builder-inited", adapt_to_builder, priority=100)
     app.connect("html-page-context", add_kaggle_button, priority=600)
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
     app.connect("html-page-context", drop_wrong_role)

@@ -1,0 +1,97 @@
+"""Print the single page of the book into one PDF. `make pdf` builds the page and calls this.
+
+    python book/make_pdf.py _build/singlehtml _build/html/downloads/vaerec.pdf
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update"]
+
+# Paper cannot unfold. Boxes are printed open, except hints and solutions in a chapter: the page of
+# all exercises has them too, so a link leads there, and the answer does not stand under the question.
+UNFOLD = r"""() => {
+  const page = [...document.querySelectorAll('section')].find(s => s.id === 'exercises'
+    && s.querySelector('span[id^="exercise-"]'));
+  let last = null;
+  for (const node of document.querySelectorAll('article pre, article details')) {
+    if (page && page.contains(node)) { node.open = true; continue; }
+    if (node.tagName === 'PRE') {
+      const call = node.innerText.match(/vr\.exercises\.(?:check|predict|reveal)\("([\w-]+)"/);
+      last = call ? {anchor: 'exercise-' + call[1].toLowerCase()} : last;
+    } else if (last && document.getElementById(last.anchor)
+               && /^(Hint|Solution)/.test(node.querySelector('summary').innerText)) {
+      if (!last.linked) {
+        const line = document.createElement('p');
+        line.innerHTML = `<a href="#${last.anchor}">Hint and solution</a>`;
+        node.before(line);
+        last.linked = true;
+      }
+      node.remove();
+    } else {
+      node.open = true;
+    }
+  }
+}"""
+# A formula that is wider than the page gets smaller: nobody can scroll it.
+SHRINK = """() => {
+  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
+    const room = formula.clientWidth / formula.querySelector('mjx-math').getBoundingClientRect().width;
+    if (room < 1) formula.style.fontSize = `${room * parseFloat(getComputedStyle(formula).fontSize)}px`;
+  }
+}"""
+STYLE = """
+  html { font-size: 85%; }
+  .prev-next-footer, .bd-footer, .headerlink, #print-main-content, .copybtn { display: none !important; }
+  .bd-article { padding: 0 !important; }
+  span[id^="document-"] + section { break-before: page; }
+  h1, h2, h3, h4, h5, summary, .cell_input { break-after: avoid; }
+  figure, img, table, blockquote, .cell_input, .highlight { break-inside: avoid; }
+  mjx-container[display="true"] { break-inside: avoid; }
+  .highlight pre, .cell pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 0.68rem; }
+  table { font-size: 0.72rem !important; }
+  td, th { padding: 0.1rem 0.4rem !important; }
+  img { max-height: 23cm; object-fit: contain; }
+"""
+FOOTER = ('<div style="width: 100%; font-size: 8px; text-align: center">'
+          '<span class="pageNumber"></span></div>')
+
+
+def print_page(page: Path, target: Path) -> None:
+    """Typeset ``page`` in a browser and print it."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        raise SystemExit(f"a PDF needs a browser, one of: {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        tab = browser.new_page(viewport={"width": 680, "height": 1000})  # what A4 has inside its margins
+        tab.emulate_media(media="print")
+        tab.set_default_timeout(300_000)
+        tab.goto(page.resolve().as_uri(), wait_until="load")
+        tab.evaluate(UNFOLD)
+        tab.add_style_tag(content=STYLE)
+        tab.evaluate("MathJax.startup.promise")
+        tab.evaluate(SHRINK)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tab.pdf(path=target, format="A4", outline=True, tagged=True, display_header_footer=True,
+                header_template="<span></span>", footer_template=FOOTER,
+                margin={"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"})
+        browser.close()
+
+
+def main(site: Path, target: Path) -> None:
+    # Sphinx writes all links of the single page as seen from the site's root.
+    page = site / "index.html"
+    shutil.copy(site / "book" / "intro.html", page)
+    print_page(page, target)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

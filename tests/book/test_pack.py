@@ -1,0 +1,94 @@
+"""The offline pack, unpacked in an empty folder and used without a network."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+USE = """
+import json, sys, vaerec as vr
+assert vr.__file__.startswith(sys.argv[1]), vr.__file__
+for name, told in json.load(open("checkpoints/scores.json")).items():
+    split = getattr(vr.protocols, told["protocol"])(vr.load("synthetic"), n_heldout=told["n_heldout"])
+    model = getattr(vr.models, name).load(f"checkpoints/{name}.safetensors")
+    popularity = vr.models.Popularity(split.n_items)
+    vr.fit(popularity, split)
+    ours, plain = (vr.evaluate(m, split.test, ks=(100,))["ndcg@100"] for m in (model, popularity))
+    print(json.dumps([name, ours, told["ndcg@100"], plain]))
+"""
+
+
+@pytest.fixture(scope="module")
+def pack(site, tmp_path_factory) -> Path:
+    """The zip, made from the built book and unpacked somewhere else."""
+    spec = importlib.util.spec_from_file_location("make_pack", ROOT / "book" / "make_pack.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    archive = script.make_pack(tmp_path_factory.mktemp("made") / "pack", site)
+    folder = tmp_path_factory.mktemp("an empty folder")
+    zipfile.ZipFile(archive).extractall(folder)
+    return folder / "pack"
+
+
+def offline(command: list[str], folder: Path, **environment: str) -> str:
+    """Run without a network: in a network namespace of its own, or with proxies to nowhere."""
+    alone = ["unshare", "--map-root-user", "--net"]
+    works = shutil.which("unshare") and subprocess.run([*alone, "true"], capture_output=True).returncode == 0
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    nowhere = dict.fromkeys(proxies, "http://127.0.0.1:9") | {"HOME": str(folder.parent), "VAEREC_DATA": ""}
+    done = subprocess.run([*(alone if works else []), *command], cwd=folder, capture_output=True, text=True,
+                          env=os.environ | nowhere | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_installs_and_runs_without_a_network(pack, tmp_path):
+    (wheel,) = pack.glob("*.whl")
+    command = ["-m", "pip", "install", "--no-index", "--no-deps", "--target", str(tmp_path), str(wheel)]
+    offline([sys.executable, *command], pack)
+    told = offline([sys.executable, "-c", USE, str(tmp_path)], pack, PYTHONPATH=str(tmp_path))
+    results = [json.loads(line) for line in told.splitlines()]
+    assert [name for name, *_ in results] == ["MVAE", "SVAE"]
+    for name, ours, said, popularity in results:
+        assert ours == pytest.approx(said, abs=1e-3), name
+        assert ours > 1.1 * popularity, name
+    readme = (pack / "README.md").read_text()
+    example = re.search(r"```python\n(import vaerec.*?)```", readme, re.DOTALL)[1]
+    assert "ndcg@100" in offline([sys.executable, "-c", example], pack, PYTHONPATH=str(tmp_path))
+
+
+def test_every_file_is_in_the_list_of_sums(pack):
+    lines = (line.split("  ", 1) for line in (pack / "SHA256SUMS").read_text().splitlines())
+    sums = {name: digest for digest, name in lines}
+    files = {str(path.relative_to(pack)) for path in pack.rglob("*") if path.is_file()}
+    assert files - sums.keys() == {"SHA256SUMS"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((pack / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_it_holds_the_book_and_the_notebooks(pack):
+    assert (pack / "html" / "index.html").is_file()
+    assert {path.name for path in (pack / "notebooks").iterdir()} == {
+        path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_no_movielens_data_is_in_it(pack):
+    row = re.compile(rb"^\d+(::|\t|,)\d+\1[0-5](\.[05])?\1\d{9}\s*$", re.MULTILINE)
+    # its files' own names, and its films with ids as they stand in them
+    film = re.compile(rb"^\d+(::|,|\|)Toy Story \(1995\)", re.MULTILINE)
+    name = re.compile(r"ml-.*|(ratings|movies|users)\..*|u\.(data|item|user)|.*\.parquet")
+    for path in filter(Path.is_file, pack.rglob("*")):
+        assert not name.fullmatch(path.name), path
+        assert not row.search(path.read_bytes()), path
+        assert not film.search(path.read_bytes()), path

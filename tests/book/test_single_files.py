@@ -1,0 +1,94 @@
+"""The book as one file: PDF and EPUB."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(file: str):
+    spec = importlib.util.spec_from_file_location(Path(file).stem, ROOT / "book" / file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def built(folder: Path, *builder: str) -> Path:
+    """Build as the Makefile does, where every warning is an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
+         "build", ".", "--all", "--warningiserror", "--nitpick", "--keep-going",
+         "--path-output", str(folder), "--builder", *builder],
+        cwd=ROOT, env=os.environ, capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder / "_build"
+
+
+@pytest.mark.parametrize("latex", [r"\hat B = \arg\min_B B",
+                                   r"\begin{aligned} a &= b \\ c &= d \end{aligned}"])
+def test_a_formula_becomes_well_formed_mathml(latex):
+    mathml = load("_ext/single_files.py").formula(latex, "block")
+    ElementTree.fromstring(mathml)
+    assert "\\" not in mathml
+
+
+def test_controls_leave_a_note(monkeypatch):
+    extension = load("_ext/single_files.py")
+
+    class App:
+        class builder:
+            name = "epub"
+
+    source = ["Before.\n\n```{raw} html\n<script src='x'></script>\n```\n\n```{raw} html\n<b>\n```\n\nAfter."]
+    extension.leave_out_controls(App, "book/tour", source)
+    assert source == [f"Before.\n\n{extension.INSTEAD}After."]
+
+
+@pytest.mark.slow
+def test_the_epub_is_whole(tmp_path):
+    folder = built(tmp_path, "custom", "--custom-builder", "epub")
+    book = zipfile.ZipFile(folder / "epub" / "vaerec.epub")
+    assert book.testzip() is None
+    assert book.infolist()[0].filename == "mimetype"
+    assert book.read("mimetype") == b"application/epub+zip"
+    names = set(book.namelist())
+    chapters = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    for stem in chapters:
+        page = book.read(f"notebooks/{stem}.xhtml").decode()
+        ElementTree.fromstring(page.replace("&nbsp;", "\N{NO-BREAK SPACE}"))
+        images = re.findall(r'<img[^>]*src="\.\./([^"]+)"', page)
+        assert set(images) <= names, stem
+        assert not re.search(r"\\\(|\\\[", page), f"{stem}: a formula is left as its source"
+        assert f"notebooks/{stem}.xhtml" in book.read("nav.xhtml").decode()
+    assert book.read("notebooks/06-mvae.xhtml").count(b"<math") > 20
+
+
+@pytest.mark.slow
+def test_the_pdf_is_whole(tmp_path):
+    from pypdf import PdfReader
+
+    site = built(tmp_path, "singlehtml") / "singlehtml"
+    load("make_pdf.py").main(site, tmp_path / "book.pdf")
+    reader = PdfReader(tmp_path / "book.pdf")
+    titles = " ".join(str(entry["/Title"]) for entry in flat(reader.outline))
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert path.stem.partition("-")[0].lstrip("0") in titles
+    text = "".join(page.extract_text() for page in reader.pages)
+    assert "Pencil box" in text and "Solution and wrong answers" in text
+    assert "REPOSITORY, VERSION" not in text  # the first cell serves a notebook that runs
+    assert not re.search(r"\\(frac|mathbb|begin)\b", text.partition("API")[0][:200_000])
+    assert len(reader.pages) < 500
+
+
+def flat(outline: list) -> list:
+    """An outline without its nesting."""
+    return [entry for item in outline for entry in (flat(item) if isinstance(item, list) else [item])]
