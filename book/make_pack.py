@@ -22,6 +22,9 @@ import yaml
 import vaerec as vr
 
 ROOT = Path(__file__).resolve().parents[1]
+# What the package needs and sites such as Kaggle may lack: wheels for any machine, at the lock's versions.
+OFTEN_MISSING = ("lightning", "lightning-utilities", "pytorch-lightning", "torchmetrics", "pooch",
+                 "platformdirs", "threadpoolctl")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT", "vaerec")
 README = """# Offline pack of "Variational autoencoders for recommendation", vaerec {version}
 
@@ -35,11 +38,11 @@ a PDF is `html/downloads/vaerec.pdf`, the slides are in `html/slides`, where the
 
 ## Install
 
-You need Python 3.11 or newer with these packages; a room's image should hold them:
-{dependencies}.
+You need Python 3.11 or newer with these packages: {dependencies}.
+The folder `wheels` has the smaller ones; only what is missing or too old is taken from it.
 
 ```bash
-pip install --no-index --no-deps {wheel}
+pip install --no-index --find-links wheels vaerec
 ```
 
 Then open the notebooks in `notebooks` with JupyterLab, and write `profile = "quick"` in the cell with the
@@ -62,14 +65,8 @@ print(vr.evaluate(model, split.test, ks=(100,)).summary())
 ## On Kaggle
 
 Upload the zip as a new dataset; Kaggle unpacks it. Attach it to a notebook as an input, with "Internet" off.
-The first cell is then
-
-```python
-%pip install --no-index --no-deps /kaggle/input/NAME/pack/{wheel}
-```
-
-where `NAME` is the name that you gave the dataset. The checkpoints lie in
-`/kaggle/input/NAME/pack/checkpoints`.
+The first cell of each chapter finds the pack by itself and installs from it. The checkpoints lie in
+`/kaggle/input/NAME/pack/checkpoints`, where `NAME` is the name that you gave the dataset.
 
 ## Licences
 
@@ -77,7 +74,7 @@ where `NAME` is the name that you gave the dataset. The checkpoints lie in
 """
 
 
-def build_wheel(target: Path) -> Path:
+def build_wheel(target: Path) -> None:
     """Build the package's wheel from a copy: setuptools leaves folders beside the sources."""
     with tempfile.TemporaryDirectory() as copy:
         for name in SOURCES:
@@ -87,8 +84,14 @@ def build_wheel(target: Path) -> Path:
                 shutil.copy(ROOT / name, copy)
         subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index",
                         "--no-build-isolation", "--wheel-dir", str(target), copy], check=True)
-    (wheel,) = target.glob("*.whl")
-    return wheel
+
+
+def download_wheels(target: Path) -> None:
+    """Put the wheels of `OFTEN_MISSING` beside the package's."""
+    pins = [line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+            if line.partition("==")[0] in OFTEN_MISSING]
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+                    "--dest", str(target), *pins], check=True)
 
 
 def train(target: Path) -> None:
@@ -113,10 +116,10 @@ def train(target: Path) -> None:
     (target / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
-def write_readme(target: Path, wheel: Path) -> None:
+def write_readme(target: Path) -> None:
     """Say what the pack holds and how to use it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    text = README.format(version=vr.__version__, wheel=wheel.name,
+    text = README.format(version=vr.__version__,
                          dependencies=", ".join(f"`{needed}`" for needed in project["dependencies"]))
     (target / "README.md").write_text(text, encoding="utf-8")
 
@@ -135,7 +138,8 @@ def make_pack(target: Path, site: Path) -> Path:
         raise SystemExit(f"{site} holds no book: run `make book` first")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    wheel = build_wheel(target)
+    build_wheel(target / "wheels")
+    download_wheels(target / "wheels")
     for name in ("LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT / name, target)
     # The chapters read small tables of long runs from the folder beside them.
@@ -146,7 +150,7 @@ def make_pack(target: Path, site: Path) -> Path:
                 shutil.copy(path, target / folder)
     shutil.copytree(site, target / "html", ignore=shutil.ignore_patterns(".buildinfo", ".doctrees"))
     train(target / "checkpoints")
-    write_readme(target, wheel)
+    write_readme(target)
     write_sums(target)
     return Path(shutil.make_archive(str(target), "zip", target.parent, target.name))
 

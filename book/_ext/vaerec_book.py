@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import yaml
+
 EXTENSIONS = Path(__file__).resolve().parent
 sys.path[:0] = [str(EXTENSIONS), *(str(EXTENSIONS.parents[1] / name) for name in ("notebooks", "benchmarks"))]
 import results  # noqa: E402 - scripts of this repository
@@ -119,12 +121,30 @@ def show_results(app, docname, source):
         source[0] = source[0].replace("<!-- results -->", results.page())
 
 
+def citation(root: Path, address: str) -> str:
+    """BibTeX entry of the book, from CITATION.cff."""
+    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = " and ".join(f"{{{author['name']}}}" for author in cff["authors"])
+    fields = {"author": authors, "title": f"{{{cff['title']}}}", "year": str(cff["date-released"])[:4],
+              "version": cff["version"], "url": address}
+    lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
+    return "@software{vaerec,\n" + ",\n".join(lines) + "\n}"
+
+
+def show_citation(app, docname, source):
+    """Replace the mark in the introduction by the entry."""
+    if docname == "book/intro":
+        entry = citation(Path(app.confdir), repository(Path(app.confdir)))
+        source[0] = source[0].replace("<!-- citation -->", f"```bibtex\n{entry}\n```")
+
+
 def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
     app.connect("source-read", show_status)
     app.connect("source-read", show_results)
     app.connect("source-read", show_exercises)
     app.connect("source-read", show_teaching)
+    app.connect("source-read", show_citation)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("html-page-context", add_kaggle_button, priority=600)
     app.connect("html-page-context", drop_thebe_scripts, priority=900)

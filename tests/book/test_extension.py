@@ -36,3 +36,16 @@ def test_a_fork_points_at_itself(extension, project, monkeypatch):
 def test_the_site_of_a_repository(extension):
     assert extension.published_at("https://github.com/Reader/fork") == "https://reader.github.io/fork/"
     assert extension.published_at("") == ""
+
+
+def test_the_entry_to_cite_is_that_of_the_citation_file(extension):
+    entry = extension.citation(ROOT, "https://host.org/a/b")
+    assert entry.startswith("@software{vaerec,") and entry.endswith("}")
+    for line in ("author = {{The vaerec authors}}", "title = {{Variational autoencoders for recommendation}}",
+                 "year = {2026}", "url = {https://host.org/a/b}"):
+        assert f"  {line}" in entry
+    assert "url" not in extension.citation(ROOT, "")
+
+
+def test_the_introduction_shows_the_entry(site):
+    assert "@software{vaerec" in (site / "book" / "intro.html").read_text()

@@ -66,7 +66,7 @@ def offline(command: list[str], folder: Path, **environment: str) -> str:
 def installed(pack, tmp_path_factory) -> str:
     """A folder that holds nothing but the package, from the pack's wheel."""
     folder = str(tmp_path_factory.mktemp("installed"))
-    (wheel,) = pack.glob("*.whl")
+    (wheel,) = pack.glob("wheels/vaerec-*.whl")
     command = ["-m", "pip", "install", "--no-index", "--no-deps", "--target", folder, str(wheel)]
     offline([sys.executable, *command], pack)
     return folder
@@ -82,6 +82,13 @@ def test_the_checkpoints_keep_their_promise_without_a_network(pack, installed):
     readme = (pack / "README.md").read_text()
     example = re.search(r"```python\n(import vaerec.*?)```", readme, re.DOTALL)[1]
     assert "ndcg@100" in offline([sys.executable, "-c", example], pack, PYTHONPATH=installed)
+
+
+def test_what_kaggle_may_lack_is_in_it_for_any_machine(pack):
+    names = {path.name.partition("-")[0].replace("_", "-") for path in pack.glob("wheels/*-none-any.whl")}
+    assert names == {"vaerec", "lightning", "lightning-utilities", "pytorch-lightning", "torchmetrics",
+                     "pooch", "platformdirs", "threadpoolctl"}
+    assert len(list(pack.glob("wheels/*"))) == len(names)
 
 
 def test_a_chapter_runs_without_a_network(pack, installed, tmp_path):
