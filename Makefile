@@ -40,7 +40,7 @@ require_python = $(if $(filter True,$(PYTHON_FITS)),,$(error \
 		echo "Making .venv from requirements.txt: minutes and gigabytes the first time."; \
 		echo "To watch it: tail -f .venv/install.log"; \
 		"$(PYTHON)" -m venv --clear .venv; \
-		$(PY) -m pip install --quiet --log .venv/install.log -r requirements.txt; \
+		$(PY) -m pip install --quiet --progress-bar off --log .venv/install.log -r requirements.txt; \
 		cp requirements.txt $@; \
 	fi
 

@@ -77,7 +77,7 @@ ROWS = [
     Row("EASE, seen films not masked", "metarec", DETECTIVE, "c09_ease_metarec_unmasked_ndcg@100",
         published=("metarec", "EASE")),
 ]
-# Of the lists that chapter 8 compares, those of models that one would use.
+# Of the lists that chapter 8 compares, those of models; its broken orders stay there.
 LIST_MODELS = {"random": "random", "popularity": "popularity", "EASE": "ease", "Mult-DAE": "multdae",
                "MVAE": "mvae", "SVAE, which learnt another question": "svae"}
 LIST_METRICS = ("coverage@100", "novelty@100", "gini@100", "overlap@100")

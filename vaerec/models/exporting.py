@@ -52,13 +52,7 @@ class StepServer(nn.Module):
 
     def forward(self, item: Tensor, state: Tensor, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Item [B], state [B, H], seen items [B, T] padded with -1 -> items, scores and the next state."""
-        rnn = self.model.rnn
-        given = nn.functional.linear(self.model.embedding(item), rnn.weight_ih_l0, rnn.bias_ih_l0)  # [B, 3H]
-        kept = nn.functional.linear(state, rnn.weight_hh_l0, rnn.bias_hh_l0)
-        (reset, update, new), (old_reset, old_update, old) = given.chunk(3, dim=1), kept.chunk(3, dim=1)
-        update = torch.sigmoid(update + old_update)
-        new = torch.tanh(new + torch.sigmoid(reset + old_reset) * old)
-        state = new + update * (state - new)
+        _, (state,) = self.model.read(item.unsqueeze(1), (state,))
         items, scores = best_unseen(self.model.score_state((state,)), history, self.k)
         return items, scores, state
 
@@ -97,7 +91,7 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
     batch, length = torch.export.Dim("B"), torch.export.Dim("T")
     shapes = {name: {0: batch, 1: length} if name == "history" else {0: batch} for name in arguments}
     home = model.device
-    with warnings.catch_warnings(action="ignore"):  # of the exporter about itself
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporter about itself
         program = torch.onnx.export(server.eval().cpu(), kwargs=arguments, dynamic_shapes=shapes, dynamo=True,
                                     input_names=list(arguments), output_names=outputs, verbose=False)
     server.to(home)
