@@ -1,6 +1,6 @@
 """vaerec: the helper package of a book on variational autoencoders for recommendation."""
 
-from vaerec import elbo, exercises, models, plotting, protocols
+from vaerec import elbo, exercises, models, plotting, protocols, shards
 from vaerec.datasets import load
 from vaerec.evaluation import Report, compare, evaluate
 from vaerec.interactions import Interactions
@@ -10,4 +10,4 @@ from vaerec.training import fit
 __version__ = "0.1.0"
 
 __all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "load",
-           "models", "plotting", "protocols", "record"]
+           "models", "plotting", "protocols", "record", "shards"]

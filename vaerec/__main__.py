@@ -1,4 +1,4 @@
-"""The command line: ``python -m vaerec fit | evaluate | recommend``, each with ``--help``."""
+"""The command line: ``python -m vaerec fit | evaluate | recommend | shard``, each with ``--help``."""
 
 from vaerec import commands
 
@@ -10,9 +10,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ImportError as error:
         raise SystemExit("the command line needs one more package: pip install 'vaerec[cli]'") from error
     try:
-        auto_cli([commands.fit, commands.evaluate, commands.recommend], args=arguments, as_positional=False,
-                 prog="python -m vaerec")
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        auto_cli([commands.fit, commands.evaluate, commands.recommend, commands.shard], args=arguments,
+                 as_positional=False, prog="python -m vaerec")
+    except (ValueError, OSError, FloatingPointError) as error:
         raise SystemExit(f"error: {error}") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,13 @@ class Bags(NamedTuple):
         items = np.concatenate([*histories, np.empty(0, np.int64)])
         return cls(torch.from_numpy(items).to(device), torch.from_numpy(offsets).to(device))
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Bags]) -> Bags:
+        """The users of several bags, one after another."""
+        lengths = torch.cat([torch.zeros(1, dtype=torch.int64), *(part.lengths() for part in parts)])
+        items = [torch.zeros(0, dtype=torch.int64), *(part.items for part in parts)]
+        return cls(torch.cat(items), lengths.cumsum(0))
+
     @property
     def n_users(self) -> int:
         """B."""
@@ -54,6 +61,12 @@ class Bags(NamedTuple):
         shift = self.offsets[users] - offsets[:-1]
         place = torch.arange(int(offsets[-1]), device=self.items.device)
         return Bags(self.items[place + shift.repeat_interleave(lengths)], offsets)
+
+    def cut(self, n: int) -> tuple[Bags, Bags]:
+        """The first n users, or all if there are fewer, and the others; nothing is copied."""
+        first = self.offsets[:n + 1]
+        stop = int(first[-1])
+        return Bags(self.items[:stop], first), Bags(self.items[stop:], self.offsets[len(first) - 1:] - stop)
 
     def split(self, size: int) -> Iterator[Bags]:
         """The users in parts of ``size``, the last one smaller; nothing is copied."""

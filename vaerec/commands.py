@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaerec import models, protocols
+from vaerec import models, protocols, shards
 from vaerec.datasets import load
 from vaerec.evaluation import evaluate as evaluate_model
 from vaerec.models import TopNRecommender
@@ -29,7 +29,8 @@ class Data:
     Parameters
     ----------
     source : str
-        What `vaerec.load` takes: a name or a path.
+        What `vaerec.load` takes: a name or a path. Or a folder that ``shard`` wrote, which has its split
+        already: then there is nothing else to say.
     options : dict
         Its other arguments, such as the names of columns.
     protocol : str
@@ -51,6 +52,11 @@ class Data:
         ValueError
             An unknown protocol, or an option that it or the data does not have.
         """
+        if shards.is_folder(self.source):
+            if self != Data(self.source):
+                raise ValueError(f"{self.source} is a folder of shards, which are split already: leave "
+                                 "options, protocol and protocol_options out")
+            return shards.read(self.source)
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol={self.protocol!r}: expected one of {', '.join(PROTOCOLS)}")
         protocol = getattr(protocols, self.protocol)
@@ -188,6 +194,47 @@ def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown:
     lists["user"] = log.user_ids[lists["user"]]
     lists.to_csv(output, index=False)
     print(f"{k} items for each of {log.n_users} users: {output}")
+
+
+def shard(source: Path, folder: Path, n_heldout: int, min_rating: float | None = None,
+          min_user_items: int = 5, min_item_users: int = 1, targets: str = "random",
+          duplicates: str = "refuse", n_shards: int | None = None, lanes: int = 8) -> None:
+    """Split a log that does not fit into memory, and write it as shards: a source of data for ``fit``.
+
+    Parameters
+    ----------
+    source : Path
+        A Parquet file or a folder of them: columns user, item and, if known, rating and timestamp.
+    folder : Path
+        New or empty.
+    n_heldout : int
+        Users in validation, and again in test.
+    min_rating : float, optional
+        Lower ratings are dropped.
+    min_user_items : int
+        Then users with fewer items are dropped.
+    min_item_users : int
+        Then items with fewer training users.
+    targets : str
+        "random" or "temporal".
+    duplicates : str
+        "refuse", or keep the "first" or "last" of a user's interactions with an item.
+    n_shards : int, optional
+        A multiple of lanes; by default a million rows a shard.
+    lanes : int
+        Several processes can share the shards if their number divides this one.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        A file cannot be read, or a parameter is out of range.
+    """
+    split = shards.from_files(source, folder, n_heldout=n_heldout, min_rating=min_rating,
+                              min_user_items=min_user_items, min_item_users=min_item_users, targets=targets,
+                              duplicates=duplicates, n_shards=n_shards, lanes=lanes)
+    print(split, split.describe().to_string(), sep="\n")
 
 
 def _make(name: str, hyper_parameters: dict) -> TopNRecommender:

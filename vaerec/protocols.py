@@ -49,6 +49,7 @@ class Split:
     Attributes
     ----------
     train : Interactions
+        Or `vaerec.shards.Shards`, where it does not fit into memory.
     validation, test : HeldOut
     name : str
         The protocol with its parameters.
@@ -130,10 +131,7 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
 
     def held_out(users: np.ndarray) -> HeldOut:
         rows = np.isin(log.user, users) & known[log.item]
-        if targets == "random":
-            is_target = _random_targets(log.user, rows, fraction, seed)
-        else:
-            is_target = _temporal_targets(log.user, log.timestamp, rows, fraction)
+        is_target = choose_targets(log, rows, targets, fraction, seed)
         return _held_out(log, new_item, users, rows & ~is_target, is_target, train)
 
     return Split(train, held_out(validation_users), held_out(test_users),
@@ -205,6 +203,14 @@ def _check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name}={value}: expected a number between 0 and 1, both excluded")
 
 
+def choose_targets(log: Interactions, rows: np.ndarray, targets: str, fraction: float,
+                   seed: int) -> np.ndarray:
+    """Mask [N] of the targets among the rows of a mask [N]; see `strong_generalization`."""
+    if targets == "random":
+        return _random_targets(log.user, rows, fraction, seed)
+    return _temporal_targets(log.user, log.timestamp, rows, fraction)
+
+
 def _random_targets(user: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Mask [N] of targets: a legacy-generator draw per user, over rows in file order."""
     index = np.flatnonzero(rows)
@@ -246,16 +252,17 @@ def _held_out(log: Interactions, new_item, users, shown, is_target, train: Inter
     users = np.sort(users)
     return HeldOut(
         user_ids=log.user_ids[users],
-        fold_in=_histories(log, new_item, users, shown),
-        targets=_histories(log, new_item, users, is_target),
+        fold_in=histories(log, new_item, users, shown),
+        targets=histories(log, new_item, users, is_target),
         item_counts=np.maximum(np.bincount(train.item, minlength=train.n_items), 1),
         n_train_users=train.n_users,
         catalogue=catalogue_fingerprint(train.item_ids),
     )
 
 
-def _histories(log: Interactions, new_item, users, rows: np.ndarray) -> list[np.ndarray]:
-    """Items of each of ``users``, oldest first, in the split's dense ids."""
+def histories(log: Interactions, new_item: np.ndarray, users: np.ndarray,
+              rows: np.ndarray) -> list[np.ndarray]:
+    """``new_item[item]``, oldest first, of each of ``users`` (ascending) in the rows of a mask [N]."""
     index = np.flatnonzero(rows)
     index = index[np.lexsort((log.timestamp[index], log.user[index]))]
     ends = np.cumsum(np.bincount(log.user[index], minlength=log.n_users)[users])

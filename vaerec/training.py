@@ -27,6 +27,7 @@ from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import evaluate
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
+from vaerec.shards import ShardBatches, Shards
 
 CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
 LR_SCHEDULES = {  # the part of lr at a fraction of training
@@ -171,8 +172,9 @@ def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
     if n_ranks > min(settings["batch_size"], record.split.train.n_users):
         raise ValueError(f"{n_ranks} processes for batches of {settings['batch_size']} of "
                          f"{record.split.train.n_users} users: each process needs a user")
-    batches = UserBatches(record.split.train, settings["batch_size"], settings["seed"],
-                          in_order=model.reads_in_order, rank=rank, n_ranks=n_ranks)
+    make = ShardBatches if isinstance(record.split.train, Shards) else UserBatches
+    batches = make(record.split.train, settings["batch_size"], settings["seed"],
+                   in_order=model.reads_in_order, rank=rank, n_ranks=n_ranks)
     with _quiet():
         trainer = L.Trainer(
             accelerator=device.type, devices=local, num_nodes=n_ranks // local,
@@ -192,7 +194,7 @@ def _train(model: TopNRecommender, record: _Record, logger: Logger | None,
 class _Task(L.LightningModule):
     """Adam on `model.loss`; the randomness of an epoch is a function of (seed, epoch)."""
 
-    def __init__(self, model: TopNRecommender, batches: UserBatches, settings: dict):
+    def __init__(self, model: TopNRecommender, batches: UserBatches | ShardBatches, settings: dict):
         super().__init__()
         self.model, self.batches, self.settings = model, batches, settings
         self.n_steps = settings["max_epochs"] * len(batches)
@@ -293,7 +295,11 @@ class _Record(L.Callback):
                             (CHECKPOINT, trainer.save_checkpoint)):
             draft = self.folder / f"{name}.part"
             if name == CHECKPOINT or trainer.is_global_zero:  # all processes take part in a checkpoint
-                write(draft)
+                try:
+                    write(draft)
+                except (OSError, RuntimeError) as error:  # a full disk, above all
+                    raise OSError(f"cannot write {self.folder / name}: {error}. {_kept(self.rows)}; make "
+                                  "room and call fit again") from error
             if trainer.is_global_zero:
                 os.replace(draft, self.folder / name)  # a kill leaves the old file or the new one
 
@@ -303,6 +309,13 @@ class _Record(L.Callback):
 
     def load_state_dict(self, state: dict) -> None:
         self.rows, self.best_weights = list(state["rows"]), state["best_weights"]
+
+
+def _kept(rows: list[dict]) -> str:
+    """What a run whose last row could not be written can go on from."""
+    if len(rows) == 1:
+        return "No epoch is kept"
+    return f"The checkpoint of epoch {rows[-2]['epoch']} is whole"
 
 
 def _read_checkpoint(path: Path, settings: dict) -> dict:

@@ -49,6 +49,21 @@ def test_evaluate_prints_and_keeps_the_metrics_of_the_part(run, world_split, cap
     assert f"{expected['ndcg@50']:.4f}" in capsys.readouterr().out
 
 
+def test_a_log_that_does_not_fit_becomes_shards_and_a_run(world, tmp_path, capsys):
+    source, folder, run = tmp_path / "log.parquet", tmp_path / "shards", tmp_path / "run"
+    pd.DataFrame({"user": world.user_ids[world.user], "item": world.item_ids[world.item],
+                  "timestamp": world.timestamp}).to_parquet(source)
+    main(["shard", "--source", str(source), "--folder", str(folder), "--n_heldout", "60"])
+    assert "in 8 shards" in capsys.readouterr().out
+    main(["fit", "--run", str(run), "--data.source", str(folder), *MVAE, "2"])
+    main(["evaluate", "--run", str(run), "--ks", "[10]"])
+    split, model = vr.shards.read(folder), vr.models.MVAE.load(run / "model.safetensors")
+    kept = pd.read_csv(run / "test.csv", index_col="metric")
+    assert kept.loc["ndcg@10", "mean"] == pytest.approx(vr.evaluate(model, split.test, ks=(10,))["ndcg@10"])
+    with pytest.raises(SystemExit, match="which are split already"):
+        main(["fit", "--run", str(run), *SMALL, "--data.source", str(folder)])
+
+
 def test_recommend_answers_users_of_a_file_with_their_own_ids(run, world_split, tmp_path):
     ids = world_split.item_ids
     log = pd.DataFrame({"user": ["zoe", "zoe", "abe"], "item": ids[[3, 8, 5]], "timestamp": [2, 1, 7]})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ METRIC = "validation_ndcg@100"
 WORKER = """
 import json, os, sys, time
 import vaerec as vr
+# n_users of the synthetic world, or a folder of shards, of each rank
 name, folder, pause, n_users = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
 rank = int(os.environ["RANK"])
 
@@ -35,8 +37,11 @@ class SVAE(vr.models.SVAE):
     def sample(self, mu, logvar):
         return mu
 
-log = vr.load("synthetic", n_users=n_users[rank % len(n_users)], n_items=200)
-split = vr.protocols.LIANG_2018(log, n_heldout=60)
+own = n_users[rank % len(n_users)]
+if isinstance(own, str):
+    split = vr.shards.read(own)
+else:
+    split = vr.protocols.LIANG_2018(vr.load("synthetic", n_users=own, n_items=200), n_heldout=60)
 sizes = {"MVAE": {"hidden_dims": (20,), "latent_dim": 5},
          "SVAE": {"embedding_dim": 12, "rnn_dim": 9, "hidden_dims": (8,), "latent_dim": 4}}[name]
 model = {"MVAE": MVAE, "SVAE": SVAE}[name](split.n_items, dropout=0.0, **sizes)
@@ -58,8 +63,8 @@ def start(name: str, folder: Path, n_processes: int, pause: float = 0, n_users=(
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-def history(name: str, folder: Path, n_processes: int) -> pd.DataFrame:
-    run = start(name, folder, n_processes)
+def history(name: str, folder: Path, n_processes: int, n_users=(400,)) -> pd.DataFrame:
+    run = start(name, folder, n_processes, n_users=n_users)
     said, _ = run.communicate(timeout=300)
     assert run.returncode == 0, said[-3000:]
     return pd.read_csv(folder / "returned.csv")
@@ -73,6 +78,44 @@ def test_two_processes_give_the_loss_curve_of_one(name, tmp_path):
         np.testing.assert_allclose(two[column], one[column], rtol=1e-4)
     np.testing.assert_allclose(two[METRIC], one[METRIC], atol=2e-3)
     assert one["loss"].iloc[-1] < one["loss"].iloc[0]
+
+
+@pytest.mark.parametrize("name", ["MVAE", "SVAE"])
+def test_two_processes_that_read_their_own_shards_give_the_loss_curve_of_one(world_split, name, tmp_path):
+    vr.shards.write(world_split, tmp_path / "all", n_shards=16)
+    folders = [str(tmp_path / "all")]
+    for rank in (0, 1):  # a machine needs nothing but the shards of its own lanes
+        folders.append(shutil.copytree(tmp_path / "all", tmp_path / f"of-{rank}"))
+        for number in range(1 - rank, 16, 2):
+            (folders[-1] / f"shard-{number:05d}.parquet").unlink()
+    one, two = (history(name, tmp_path / str(n), n, list(map(str, own)))
+                for n, own in ((1, folders[:1]), (2, folders[1:])))
+    for column in ("loss", "distortion", "rate"):
+        np.testing.assert_allclose(two[column], one[column], rtol=1e-4)
+    np.testing.assert_allclose(two[METRIC], one[METRIC], atol=2e-3)
+    assert one["loss"].iloc[-1] < one["loss"].iloc[0]
+
+
+@pytest.mark.slow
+def test_processes_with_different_shards_are_told(world, world_split, tmp_path):
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    for folder, n_heldout in zip(folders, (60, 59), strict=True):
+        vr.shards.write(vr.protocols.LIANG_2018(world, n_heldout=n_heldout), folder, n_shards=8)
+    run = start("MVAE", tmp_path / "run", 2, n_users=folders)
+    said, _ = run.communicate(timeout=300)
+    assert run.returncode != 0
+    assert "rank 1 trains something else" in said and "data is" in said
+
+
+@pytest.mark.slow
+def test_a_shard_that_one_process_cannot_read_ends_the_run(world_split, tmp_path):
+    vr.shards.write(world_split, tmp_path / "shards", n_shards=8)
+    shard = tmp_path / "shards" / "shard-00003.parquet"
+    shard.write_bytes(shard.read_bytes()[:-20])
+    run = start("MVAE", tmp_path / "run", 2, n_users=[str(tmp_path / "shards")])
+    said, _ = run.communicate(timeout=300)
+    assert run.returncode != 0
+    assert "rank1" in said and "shard-00003.parquet is truncated or changed" in said
 
 
 @pytest.mark.slow

@@ -62,6 +62,28 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(uninterrupted, tmp_path, epo
     assert (tmp_path / "model").read_bytes() == (uninterrupted / "model").read_bytes()
 
 
+@pytest.mark.parametrize(("room", "name"), [(2000, "last.ckpt"), (10, "history.csv")])
+def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(world_split, tmp_path, room, name):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class FullDisk(vr.training.L.Callback):
+        """No file may grow beyond ``room`` bytes."""
+
+        def on_train_epoch_start(self, trainer, task):
+            if trainer.current_epoch == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+
+    try:
+        with pytest.raises(OSError, match=f"cannot write .*{name}: .*The checkpoint of epoch 1 is whole"):
+            vr.fit(small(world_split), world_split, max_epochs=4, resume=tmp_path, callbacks=[FullDisk()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resumed = vr.fit(small(world_split), world_split, max_epochs=4, resume=tmp_path)
+    whole = vr.fit(small(world_split), world_split, max_epochs=4)
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
+
+
 def small(split):
     return vr.models.MVAE(split.n_items, hidden_dims=(16,), latent_dim=4)
 

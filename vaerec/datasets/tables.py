@@ -50,7 +50,7 @@ def read_csv(source: Source, names: dict[str, str], separator: str = ",") -> pa.
     ValueError
         A column is missing, the file is not UTF-8 or is cut off, or a row has too many or too few fields.
     """
-    _require(names, header(source, separator), source)
+    require_columns(names, header(source, separator), source)
     ids = pa.dictionary(pa.int32(), pa.string())
     types = {own: ids if role in ("user", "item") else pa.string() for role, own in reversed(names.items())}
 
@@ -154,7 +154,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def _read_shard(shard: Path, names: dict[str, str]) -> pa.Table:
-    _require(names, parquet_columns(shard), shard)
+    require_columns(names, parquet_columns(shard), shard)
     try:
         return pq.read_table(shard, columns=list(names.values())).select(list(names.values()))
     except (pa.ArrowInvalid, OSError) as error:
@@ -165,7 +165,8 @@ def _types(table: pa.Table) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in table.schema)
 
 
-def _require(names: dict[str, str], there: list[str], source: Source) -> None:
+def require_columns(names: dict[str, str], there: list[str], source: Source) -> None:
+    """Raise ValueError unless each column of ``names`` (role -> name) is there once."""
     for role, name in names.items():
         if there.count(name) > 1:
             raise ValueError(f"{source}: {there.count(name)} columns are called {name!r}: rename all but one")

@@ -1,0 +1,189 @@
+"""From Parquet files of interactions, of any size and in any order, to a folder of shards.
+
+Rows are first dealt out to as many buckets as there will be shards, by a hash of the user, so that a
+user's rows meet in one bucket. All else looks at one bucket at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from vaerec.batches import Bags
+from vaerec.datasets import load
+from vaerec.datasets.tables import require_columns, shards_of
+from vaerec.interactions import Interactions, catalogue_fingerprint, describe_items
+from vaerec.protocols import TARGETS, HeldOut, Split, choose_targets, histories
+from vaerec.shards.storage import LANES, PARTS, SHARD, write_stream
+
+MOST_SHARDS = 512  # files that are open at once
+READ = 2**20  # rows that are read at once
+COLUMNS = ("user", "item", "rating", "timestamp")
+
+
+def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldout: int,
+               min_rating: float | None = None, min_user_items: int = 5, min_item_users: int = 1,
+               targets: str = "random", fraction: float = 0.2, seed: int = 98765,
+               duplicates: str = "refuse", n_shards: int | None = None, lanes: int = LANES) -> Split:
+    """Split logs that do not fit into memory by strong generalisation, and write the split as shards.
+
+    Held out are the users with the smallest hash of their raw id, first those of the test: who is held
+    out depends on nothing else.
+
+    Parameters
+    ----------
+    source : path
+        A Parquet file or a folder of them, with columns ``user``, ``item`` and, if known, ``rating`` and
+        ``timestamp``; rows in any order.
+    folder : path
+        New or empty. A copy of the source lies beside it while this function runs.
+    n_heldout : int
+        Users in validation, and again in test.
+    min_rating, min_user_items : float, int
+        Lower ratings are dropped, then users with fewer items.
+    min_item_users : int
+        Items with fewer training users are dropped, for held-out users too. Users are not counted again.
+    targets, fraction, seed
+        As in `vaerec.protocols.strong_generalization`.
+    duplicates : {"refuse", "first", "last"}
+        What to do when a user meets an item again.
+    n_shards : int, optional
+        A multiple of ``lanes``, at most 512. By default so many that a shard has about a million rows.
+    lanes : int
+        Several processes can share the shards if their number divides this one.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        A file cannot be read, a parameter is out of range, or too few users are left.
+    """
+    files = shards_of(Path(source)) if Path(source).is_dir() else [Path(source)]
+    if n_shards is None:
+        rows = sum(_open(file).metadata.num_rows for file in files)
+        n_shards = lanes * max(1, min(MOST_SHARDS // lanes, -(-rows // (lanes * SHARD))))
+    if targets not in TARGETS or not 1 <= n_shards <= MOST_SHARDS or n_heldout < 1:
+        raise ValueError(f"targets={targets!r}, n_shards={n_shards}, n_heldout={n_heldout}: expected one of "
+                         f"{TARGETS}, a number from 1 to {MOST_SHARDS}, and at least 1")
+    with tempfile.TemporaryDirectory(dir=Path(folder).absolute().parent) as scratch:
+        buckets = _deal(files, Path(scratch), n_shards)
+        buckets = [bucket for bucket in buckets if _open(bucket).metadata.num_rows]
+        found = [_filtered(bucket, duplicates, min_rating, min_user_items) for bucket in buckets]
+        users = pd.concat([users for users, _ in found]).sort_values(kind="stable").index
+        if 2 * n_heldout >= len(users):
+            raise ValueError(f"n_heldout={n_heldout} takes {2 * n_heldout} of the {len(users)} users that "
+                             "are left: choose fewer, or loosen a filter")
+        chosen = {"test": users[:n_heldout], "validation": users[n_heldout:2 * n_heldout]}
+        rest = {part: _rows_of(buckets, chosen[part]) for part in PARTS}
+        of_rest = [-frame["item"].value_counts() for frame in rest.values()]
+        counts = pd.concat([counts for _, counts in found] + of_rest).groupby(level=0).sum()
+        counts = counts[counts >= max(1, min_item_users)]
+        held_out = {part: _questions(rest[part], counts, len(users) - 2 * n_heldout, targets, fraction, seed)
+                    for part in PARTS}
+        items = describe_items(counts.index.to_numpy(), None).assign(count=counts.to_numpy())
+        shards = _shards(buckets, users[:2 * n_heldout], counts.index)
+        shards = itertools.chain(shards, itertools.repeat(Bags.concatenate([]), n_shards - len(buckets)))
+        name = (f"strong generalisation, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users "
+                "by hash")
+        return write_stream(folder, shards, items=items, held_out=held_out, name=name, targets=targets,
+                            n_shards=n_shards, lanes=lanes)
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no file or folder {file.absolute()}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{file} is not a Parquet file, or it is cut off or damaged ({error})") from error
+
+
+def _deal(files: list[Path], scratch: Path, n_buckets: int) -> list[Path]:
+    """Write each row into the bucket of its user."""
+    buckets = [scratch / f"{number:05d}.parquet" for number in range(n_buckets)]
+    schema = None
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            source = stack.enter_context(_open(file))
+            names = [name for name in COLUMNS if name in source.schema_arrow.names]
+            require_columns({"user": "user", "item": "item"}, names, file)
+            if schema is None:
+                schema = pa.schema([source.schema_arrow.field(name) for name in names]).remove_metadata()
+                writers = [stack.enter_context(pq.ParquetWriter(bucket, schema)) for bucket in buckets]
+            for batch in _batches(source, names, schema, file):
+                number = _hash(batch["user"].to_pandas()) % n_buckets
+                order = np.argsort(number, kind="stable")
+                ends = np.searchsorted(number[order], np.arange(n_buckets + 1))
+                dealt = batch.take(pa.array(order))
+                for writer, start, stop in zip(writers, ends, ends[1:], strict=False):
+                    if stop > start:
+                        writer.write_table(dealt.slice(start, stop - start))
+    return buckets
+
+
+def _batches(source: pq.ParquetFile, names: list[str], schema: pa.Schema, file: Path) -> Iterator[pa.Table]:
+    try:
+        for batch in source.iter_batches(READ, columns=names):
+            yield pa.Table.from_batches([batch]).select(names).cast(schema)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ValueError(f"{file} is cut off or damaged, or its columns differ from those of the first file "
+                         f"({error})") from error
+
+
+def _hash(users: pd.Series | pd.Index) -> np.ndarray:
+    """A number for each raw id that stays the same on every machine: uint64."""
+    return pd.util.hash_array(users.to_numpy(), categorize=False)
+
+
+def _filtered(bucket: Path, duplicates: str, min_rating: float | None, min_user_items: int) -> tuple:
+    """Filter and sort a bucket in its file: its users with their hashes, and items with their counts."""
+    log = load(bucket, duplicates=duplicates)
+    try:
+        log = log.filter(min_rating=min_rating, min_user_items=min_user_items)
+    except ValueError:  # nothing is left of this bucket; others may have more
+        log = log.select(np.zeros(len(log), bool))
+    order = np.lexsort((log.timestamp, log.user))
+    frame = pd.DataFrame({"user": log.user_ids[log.user[order]], "item": log.item_ids[log.item[order]],
+                          "timestamp": log.timestamp[order]})
+    frame.to_parquet(bucket, index=False)
+    users = pd.Index(log.user_ids)
+    return (pd.Series(_hash(users), index=users),
+            pd.Series(np.bincount(log.item, minlength=log.n_items), index=log.item_ids))
+
+
+def _rows_of(buckets: list[Path], users: pd.Index) -> pd.DataFrame:
+    """All interactions of some users."""
+    frames = (pd.read_parquet(bucket) for bucket in buckets)
+    return pd.concat([frame[frame["user"].isin(users)] for frame in frames], ignore_index=True)
+
+
+def _questions(frame: pd.DataFrame, counts: pd.Series, n_train_users: int, targets: str, fraction: float,
+               seed: int) -> HeldOut:
+    log = Interactions.from_frame(frame[frame["item"].isin(counts.index)])
+    new_item, users = counts.index.get_indexer(log.item_ids), np.arange(log.n_users)
+    is_target = choose_targets(log, np.ones(len(log), bool), targets, fraction, seed)
+    return HeldOut(log.user_ids, histories(log, new_item, users, ~is_target),
+                   histories(log, new_item, users, is_target), counts.to_numpy(), n_train_users,
+                   catalogue_fingerprint(counts.index.to_numpy()))
+
+
+def _shards(buckets: list[Path], held_out: pd.Index, item_ids: pd.Index) -> Iterator[Bags]:
+    """The training users of each bucket."""
+    for bucket in buckets:
+        frame = pd.read_parquet(bucket)
+        item = item_ids.get_indexer(frame["item"])
+        kept = ~frame["user"].isin(held_out) & (item >= 0)
+        lengths = frame["user"][kept].groupby(frame["user"][kept], sort=False).size()
+        offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy())])
+        yield Bags(torch.from_numpy(item[kept.to_numpy()].astype(np.int64)), torch.from_numpy(offsets))
