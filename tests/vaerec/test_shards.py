@@ -346,3 +346,45 @@ def test_sources_that_cannot_be_read(mixed_log, tmp_path):
     with pytest.raises(ValueError, match=r"0.parquet: no column 'user'"):
         read(source)
     assert not (tmp_path / "shards").exists()
+
+
+# -- the large world -----------------------------------------------------------------------------
+
+SMALL_WORLD = {"n_users": 1000, "n_items": 500, "n_interactions": 40_000, "n_clusters": 10, "n_heldout": 100}
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    return vr.shards.make_large_world(tmp_path_factory.mktemp("large") / "shards", **SMALL_WORLD)
+
+
+def test_a_large_world_has_the_size_that_was_asked_for(large):
+    assert (large.train.n_users, large.n_items, len(large.test.user_ids)) == (1000, 500, 100)
+    assert len(large.train) == pytest.approx(40_000, rel=0.06)
+    bags = vr.batches.Bags.concatenate([large.train.bags(number) for number in range(8)])
+    users = np.split(bags.items.numpy(), bags.offsets[1:-1].numpy())
+    assert len(users) == 1000
+    assert all(len(set(history)) == len(history) >= 5 for history in users)
+    for shown, hidden in zip(large.test.fold_in, large.test.targets, strict=True):
+        assert not set(shown) & set(hidden)
+        assert len(shown) == int(0.8 * (len(shown) + len(hidden)))
+    counts = np.bincount(np.concatenate(users), minlength=500)
+    np.testing.assert_array_equal(large.test.item_counts, np.maximum(counts, 1))
+
+
+def test_a_large_world_is_a_function_of_its_seed(large, tmp_path):
+    again, other = (vr.shards.make_large_world(tmp_path / str(seed), **SMALL_WORLD, seed=seed)
+                    for seed in (0, 1))
+    assert again.train.fingerprint == large.train.fingerprint != other.train.fingerprint
+
+
+def test_in_a_large_world_taste_beats_popularity(large):
+    models = vr.models.EASE(large.n_items), vr.models.Popularity(large.n_items)
+    ours, theirs = (vr.fit(model, large)["validation_ndcg@100"].item() for model in models)
+    assert ours > theirs + 0.04
+
+
+@pytest.mark.parametrize("change", [{"n_clusters": 60}, {"n_interactions": 3000}, {"n_interactions": 60_000}])
+def test_a_large_world_that_cannot_be(tmp_path, change):
+    with pytest.raises(ValueError, match="expected at least 10 items a cluster"):
+        vr.shards.make_large_world(tmp_path / "no", **SMALL_WORLD | change)

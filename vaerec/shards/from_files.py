@@ -22,9 +22,9 @@ import torch
 from vaerec.batches import Bags
 from vaerec.datasets import load
 from vaerec.datasets.tables import require_columns, shards_of
-from vaerec.interactions import Interactions, catalogue_fingerprint, describe_items
-from vaerec.protocols import TARGETS, HeldOut, Split, choose_targets, histories
-from vaerec.shards.storage import LANES, PARTS, SHARD, write_stream
+from vaerec.interactions import Interactions, describe_items
+from vaerec.protocols import TARGETS, Split, choose_targets, histories
+from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, write_stream
 
 MOST_SHARDS = 512  # files that are open at once
 READ = 2**20  # rows that are read at once
@@ -89,9 +89,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
         of_rest = [-frame["item"].value_counts() for frame in rest.values()]
         counts = pd.concat([counts for _, counts in found] + of_rest).groupby(level=0).sum()
         counts = counts[counts >= max(1, min_item_users)]
-        held_out = {part: _questions(rest[part], counts, len(users) - 2 * n_heldout, targets, fraction, seed)
-                    for part in PARTS}
-        items = describe_items(counts.index.to_numpy(), None).assign(count=counts.to_numpy())
+        held_out = {part: _questions(rest[part], counts.index, targets, fraction, seed) for part in PARTS}
+        items = describe_items(counts.index.to_numpy(), None)
         shards = _shards(buckets, users[:2 * n_heldout], counts.index)
         shards = itertools.chain(shards, itertools.repeat(Bags.concatenate([]), n_shards - len(buckets)))
         name = (f"strong generalisation, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users "
@@ -168,14 +167,13 @@ def _rows_of(buckets: list[Path], users: pd.Index) -> pd.DataFrame:
     return pd.concat([frame[frame["user"].isin(users)] for frame in frames], ignore_index=True)
 
 
-def _questions(frame: pd.DataFrame, counts: pd.Series, n_train_users: int, targets: str, fraction: float,
-               seed: int) -> HeldOut:
-    log = Interactions.from_frame(frame[frame["item"].isin(counts.index)])
-    new_item, users = counts.index.get_indexer(log.item_ids), np.arange(log.n_users)
+def _questions(frame: pd.DataFrame, item_ids: pd.Index, targets: str, fraction: float,
+               seed: int) -> Questions:
+    log = Interactions.from_frame(frame[frame["item"].isin(item_ids)])
+    new_item, users = item_ids.get_indexer(log.item_ids), np.arange(log.n_users)
     is_target = choose_targets(log, np.ones(len(log), bool), targets, fraction, seed)
-    return HeldOut(log.user_ids, histories(log, new_item, users, ~is_target),
-                   histories(log, new_item, users, is_target), counts.to_numpy(), n_train_users,
-                   catalogue_fingerprint(counts.index.to_numpy()))
+    return (log.user_ids, histories(log, new_item, users, ~is_target),
+            histories(log, new_item, users, is_target))
 
 
 def _shards(buckets: list[Path], held_out: pd.Index, item_ids: pd.Index) -> Iterator[Bags]:

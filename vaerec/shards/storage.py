@@ -32,6 +32,7 @@ ITEMS, PARTS = "items.parquet", ("validation", "test")
 AGAIN = "copy it here again, or write the shards again"
 LANES = 8
 SHARD = 2**20  # interactions a shard, about: 8 MB in memory
+Questions = tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -179,13 +180,14 @@ def write(split: Split, folder: str | os.PathLike, *, n_shards: int | None = Non
     bags = Bags.from_histories(train.sequences(), torch.device("cpu"))
     order = np.random.default_rng(seed).permutation(train.n_users)
     shards = (bags.select(torch.from_numpy(users)) for users in np.array_split(order, n_shards))
-    items = train.items.assign(count=split.test.item_counts)
-    return write_stream(folder, shards, items=items, held_out={part: getattr(split, part) for part in PARTS},
-                        name=split.name, targets=split.targets, n_shards=n_shards, lanes=lanes)
+    held_out = {part: (own.user_ids, own.fold_in, own.targets)
+                for part, own in (("validation", split.validation), ("test", split.test))}
+    return write_stream(folder, shards, items=train.items, held_out=held_out, name=split.name,
+                        targets=split.targets, n_shards=n_shards, lanes=lanes)
 
 
 def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd.DataFrame,
-                 held_out: dict[str, HeldOut], name: str, targets: str, n_shards: int,
+                 held_out: dict[str, Questions], name: str, targets: str, n_shards: int,
                  lanes: int = LANES) -> Split:
     """Write shards that come one after another, and open them: one at a time is in memory.
 
@@ -194,9 +196,10 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
     shards : iterable of n_shards Bags
         Users in no particular order, each with their dense items, oldest first.
     items : DataFrame, n_items rows
-        Columns ``item`` (raw id), ``title``, ``genres`` and ``count`` (training users, at least 1).
+        As in `vaerec.Interactions`.
     held_out : dict
-        `HeldOut` of "validation" and "test".
+        ``user_ids``, ``fold_in`` and ``targets``, as in `vaerec.protocols.HeldOut`, of "validation" and of
+        "test".
     name, targets : str
         As in `Split`.
 
@@ -211,15 +214,18 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty: name a new folder, or delete what is in it")
-    about = [_write_shard(folder / f"shard-{number:05d}.parquet", bags) for number, bags in enumerate(shards)]
+    about, counts = [], np.zeros(len(items), np.int64)
+    for number, bags in enumerate(shards):
+        about.append(_write_shard(folder / f"shard-{number:05d}.parquet", bags))
+        counts += np.bincount(bags.items, minlength=len(items))
     if len(about) != n_shards:
         raise ValueError(f"{len(about)} shards came, n_shards={n_shards} were announced")
+    items = items.assign(count=np.maximum(counts, 1))
     files = {ITEMS: _write_table(folder / ITEMS, pa.Table.from_pandas(items, preserve_index=False))}
-    for part in PARTS:
+    for part, (user_ids, fold_in, hidden) in held_out.items():
         file = f"{part}.parquet"
         files[file] = _write_table(folder / file, pa.table({
-            "user": pa.array(held_out[part].user_ids), "fold_in": _list_array(held_out[part].fold_in),
-            "targets": _list_array(held_out[part].targets)}))
+            "user": pa.array(user_ids), "fold_in": _list_array(fold_in), "targets": _list_array(hidden)}))
     manifest = {"format": FORMAT, "name": name, "targets": targets, "lanes": lanes, "files": files,
                 "shards": about}
     draft = folder / f"{MANIFEST}.part"
@@ -229,8 +235,7 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
 
 
 def _write_shard(path: Path, bags: Bags) -> dict:
-    column = pa.ListArray.from_arrays(pa.array(bags.offsets.numpy().astype(np.int32)),
-                                      pa.array(bags.items.numpy().astype(np.int32)))
+    column = _array(bags)
     return {"file": path.name, "users": bags.n_users, "interactions": len(bags.items),
             "sha256": _write_table(path, pa.table({"items": column}))}
 
@@ -281,7 +286,10 @@ def _lists(column: pa.ChunkedArray, path: Path, n_items: int) -> tuple[np.ndarra
 
 
 def _list_array(lists: list[np.ndarray]) -> pa.ListArray:
-    bags = Bags.from_histories(lists, torch.device("cpu"))
+    return _array(Bags.from_histories(lists, torch.device("cpu")))
+
+
+def _array(bags: Bags) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(bags.offsets.numpy().astype(np.int32)),
                                     pa.array(bags.items.numpy().astype(np.int32)))
 
