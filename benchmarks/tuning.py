@@ -2,14 +2,16 @@
 
     python benchmarks/tuning.py mvae-optuna 0    # or mvae-grid, svae-optuna, svae-grid
     python benchmarks/tuning.py mvae-optuna 1    # a second worker on the same study, beside the first
+    python benchmarks/tuning.py mvae-optuna 2 postgresql://user@host/studies   # workers on several machines
     python benchmarks/tuning.py export           # tuning.csv: a row a trial
     python benchmarks/tuning.py final MVAE 0 2   # the winner with five seeds: tuned.csv, half of the runs
 
 A search sees the training and the validation users and no others. It lies in an SQLite file in
-_build/tuning and can be killed at any moment: started again, it goes on. A trial whose worker gives no sign
-of life for ten minutes is started once more, from its last whole epoch. The budget is a number of epochs. A
-grid spends it on full trials; a search that prunes starts more trials with what it saves. "final" is what
-touches the test users, once, with the settings of the best validation score.
+_build/tuning, or in a database that several machines reach, and can be killed at any moment: started again,
+it goes on. A trial whose worker gives no sign of life for ten minutes is started once more, from its last
+whole epoch. The budget is a number of epochs. A grid spends it on full trials; a search that prunes starts
+more trials with what it saves. "final" is what touches the test users, once, with the settings of the best
+validation score.
 
 The blog does not say what its grid held. Ours are guesses: what one would try around the published settings.
 """
@@ -143,7 +145,7 @@ class OverBudget(Exception):
 
 
 def open_study(name: str, folder: Path, search: Search, worker: int = 0, heartbeat: int = 10,
-               patience: int = 600) -> optuna.Study:
+               patience: int = 600, url: str | None = None) -> optuna.Study:
     """The study of that name, begun if it is not there.
 
     Parameters
@@ -154,18 +156,20 @@ def open_study(name: str, folder: Path, search: Search, worker: int = 0, heartbe
         Workers with other numbers draw other first trials.
     heartbeat, patience : int
         Seconds between two signs of life, and without one until a trial is started once more.
+    url : str, optional
+        A database, as SQLAlchemy names it. Machines that share a disk must not share an SQLite file on it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    url = url or f"sqlite:///{folder / name}.db"
     with FileLock(folder / f"{name}.lock"):  # workers that start together would create the tables twice
-        return _study(name, folder, search, worker, heartbeat, patience)
+        return _study(name, url, search, worker, heartbeat, patience)
 
 
-def _study(name: str, folder: Path, search: Search, worker: int, heartbeat: int,
-           patience: int) -> optuna.Study:
+def _study(name: str, url: str, search: Search, worker: int, heartbeat: int, patience: int) -> optuna.Study:
+    waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         storage = optuna.storages.RDBStorage(
-            f"sqlite:///{folder / name}.db", heartbeat_interval=heartbeat, grace_period=patience,
-            engine_kwargs={"connect_args": {"timeout": 60}},
+            url, heartbeat_interval=heartbeat, grace_period=patience, engine_kwargs=waits,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(
                 max_retry=3, inherit_intermediate_values=True))
     grid = name.endswith("-grid")
@@ -271,10 +275,10 @@ def main(what: str, *arguments: str) -> None:
               lambda model, seed: [final_run(model, seed)], *map(int, part))
     else:
         torch.set_num_threads(1)
-        search, worker = SEARCHES[what.split("-")[0]], int(arguments[0])
-        study = open_study(what, FOLDER, search, worker)
+        search, (worker, *url) = SEARCHES[what.split("-")[0]], arguments
+        study = open_study(what, FOLDER, search, int(worker), url=url[0] if url else None)
         split = getattr(vr.protocols, search.protocol)(vr.load("ml-1m"))
-        run(study, search, split, FOLDER, worker)
+        run(study, search, split, FOLDER, int(worker))
 
 
 if __name__ == "__main__":

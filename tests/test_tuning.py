@@ -54,6 +54,14 @@ def load(name: str, folder: Path) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / name}.db")
 
 
+def test_a_study_lies_in_the_database_that_is_named(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    tuning.open_study("mvae-optuna", tmp_path / "first", SEARCH, url=url)
+    second = tuning.open_study("mvae-optuna", tmp_path / "second", SEARCH, worker=1, url=url)
+    assert len(second.trials) == 1  # the known settings, once
+    assert optuna.get_all_study_names(url) == ["mvae-optuna"]
+
+
 def test_a_grid_trains_each_point_once_and_in_full(world_split, tmp_path):
     study = tuning.open_study("mvae-grid", tmp_path, SEARCH)
     tuning.run(study, SEARCH, world_split, tmp_path)
