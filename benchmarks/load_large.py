@@ -1,6 +1,7 @@
-"""Seconds and peak memory from a CSV of ML-20M's shape to a split, without and with the Parquet cache.
+"""Seconds and peak memory from a CSV of ML-20M's shape to a split, without and with the Parquet cache; and
+from the same rows in a Parquet file to a split in shards, which need not fit into memory.
 
-    python benchmarks/load_large.py              # on a quiet machine with two cores; about 3 minutes
+    python benchmarks/load_large.py              # on a quiet machine with two cores; about 4 minutes
     python benchmarks/load_large.py --keep DIR   # leave the generated CSV in DIR and use it again
 
 The log is generated: 138,493 users, 26,744 items and 20,000,263 different (user, item) pairs, popularity
@@ -29,6 +30,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 
 import vaerec as vr
 
@@ -72,6 +74,11 @@ def one(what: str, path: Path) -> dict:
         with path.open("rb") as file:
             while file.read(2**24):
                 pass
+    elif what.endswith("shards"):
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            split = vr.shards.from_files(path.with_suffix(".parquet"), Path(scratch) / "shards",
+                                         n_heldout=10_000, min_rating=4, **NAMES)
+            assert len(split.train) > 0
     else:
         log = vr.load(path, **NAMES)
         if what.endswith("split"):
@@ -103,12 +110,15 @@ def main() -> None:
             return
         if not path.exists():
             generate(path)
+        if not path.with_suffix(".parquet").exists():
+            pa.parquet.write_table(pa.csv.read_csv(path), path.with_suffix(".parquet"))
         cache = path.with_name(path.name + ".vaerec.parquet")
         cache.unlink(missing_ok=True)
         rows = [measure("floor: read the bytes", path),
                 measure("first load, CSV to split", path),
                 measure("second load, from the cache", path),
-                measure("second load, cache to split", path)]
+                measure("second load, cache to split", path),
+                measure("Parquet to shards", path)]
         with path.open("r+b") as file:  # another rating in the first row: the cache is of the old content
             content = file.read(100)
             place = content.index(b"\n") + 1 + content.split(b"\n")[1].rindex(b",") - 1

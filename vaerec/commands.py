@@ -196,7 +196,8 @@ def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown:
     print(f"{k} items for each of {log.n_users} users: {output}")
 
 
-def shard(source: Path, folder: Path, n_heldout: int, min_rating: float | None = None,
+def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: str = "item",
+          rating: str | None = None, timestamp: str | None = None, min_rating: float | None = None,
           min_user_items: int = 5, min_item_users: int = 1, targets: str = "random",
           duplicates: str = "refuse", n_shards: int | None = None, lanes: int = 8) -> None:
     """Split a log that does not fit into memory, and write it as shards: a source of data for ``fit``.
@@ -204,11 +205,19 @@ def shard(source: Path, folder: Path, n_heldout: int, min_rating: float | None =
     Parameters
     ----------
     source : Path
-        A Parquet file or a folder of them: columns user, item and, if known, rating and timestamp.
+        A Parquet file or a folder of them.
     folder : Path
         New or empty.
     n_heldout : int
         Users in validation, and again in test.
+    user : str
+        Name of the column with the raw ids of users.
+    item : str
+        And of items.
+    rating : str, optional
+        A column of this name is taken if it is there, and if another one is given, that.
+    timestamp : str, optional
+        As rating. Without it the order of the rows is the order in time.
     min_rating : float, optional
         Lower ratings are dropped.
     min_user_items : int
@@ -231,9 +240,10 @@ def shard(source: Path, folder: Path, n_heldout: int, min_rating: float | None =
     ValueError
         A file cannot be read, or a parameter is out of range.
     """
-    split = shards.from_files(source, folder, n_heldout=n_heldout, min_rating=min_rating,
-                              min_user_items=min_user_items, min_item_users=min_item_users, targets=targets,
-                              duplicates=duplicates, n_shards=n_shards, lanes=lanes)
+    split = shards.from_files(source, folder, n_heldout=n_heldout, user=user, item=item, rating=rating,
+                              timestamp=timestamp, min_rating=min_rating, min_user_items=min_user_items,
+                              min_item_users=min_item_users, targets=targets, duplicates=duplicates,
+                              n_shards=n_shards, lanes=lanes)
     print(split, split.describe().to_string(), sep="\n")
 
 

@@ -302,6 +302,16 @@ def test_time_order_survives_the_dealing(tmp_path):
     assert split.train.n_users == 50
 
 
+def test_columns_may_have_other_names(mixed_log, tmp_path):
+    source = parquet(mixed_log, tmp_path / "source", n_files=1) / "0.parquet"
+    other = tmp_path / "other.parquet"
+    pd.read_parquet(source).rename(columns=str.upper).to_parquet(other)
+    names = {role: role.upper() for role in ("user", "item", "rating", "timestamp")}
+    first, second = (vr.shards.from_files(log, tmp_path / log.stem, n_heldout=40, min_rating=3, **options)
+                     for log, options in ((source, {}), (other, names)))
+    assert first.train.fingerprint == second.train.fingerprint
+
+
 def test_rare_items_disappear_for_everybody(mixed_log, tmp_path):
     source = parquet(mixed_log, tmp_path / "source")
     split = vr.shards.from_files(source, tmp_path / "shards", n_heldout=40, min_item_users=90, n_shards=8)
@@ -339,7 +349,10 @@ def test_sources_that_cannot_be_read(mixed_log, tmp_path):
     file.write_bytes(whole[:-50])
     with pytest.raises(ValueError, match=r"1.parquet is not a Parquet file, or it is cut off"):
         read(source)
-    pd.DataFrame({"user": [1], "item": ["a"]}).to_parquet(file)
+    pd.DataFrame({"user": [1], "item": [1]}).to_parquet(file)
+    with pytest.raises(ValueError, match=r"1.parquet: no column 'rating'"):
+        read(source)
+    pd.DataFrame({"user": [1], "item": ["a"], "rating": 4.0, "timestamp": 3}).to_parquet(file)
     with pytest.raises(ValueError, match=r"1.parquet is cut off or damaged, or its columns differ"):
         read(source)
     pd.DataFrame({"who": [1], "item": ["a"]}).to_parquet(source / "0.parquet")

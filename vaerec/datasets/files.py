@@ -63,7 +63,7 @@ def load_file(path: str | os.PathLike, *, user: str = "user", item: str = "item"
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no file or folder {path.absolute()}")
-    names = _names(path, separator, {"user": user, "item": item},
+    names = column_names(path, separator, {"user": user, "item": item},
                    {"rating": rating, "timestamp": timestamp})
 
     def parse() -> Interactions:
@@ -102,7 +102,7 @@ def _read(path: Path, names: dict[str, str], separator: str) -> tuple[pa.Table, 
     return tables.read_parquet(path, names)
 
 
-def _names(path: Path, separator: str, required: dict, optional: dict) -> dict[str, str]:
+def column_names(path: Path, separator: str, required: dict, optional: dict) -> dict[str, str]:
     """What a column is to be called -> its name in the file; optional ones only if they are there."""
     if _is_csv(path):
         there = tables.header(path, separator)
@@ -126,7 +126,7 @@ def _read_items(items, separator: str, required: dict, optional: dict) -> pd.Dat
         path = Path(items)
         if not path.exists():
             raise FileNotFoundError(f"no file of items {path.absolute()}")
-        names = _names(path, separator, required, optional)
+        names = column_names(path, separator, required, optional)
         table, row_name = _read(path, names, separator)
         frame = table.to_pandas()
     text = frame["item"].astype(object).map(str)

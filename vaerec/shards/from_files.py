@@ -21,6 +21,7 @@ import torch
 
 from vaerec.batches import Bags
 from vaerec.datasets import load
+from vaerec.datasets.files import column_names
 from vaerec.datasets.tables import require_columns, shards_of
 from vaerec.interactions import Interactions, describe_items
 from vaerec.protocols import TARGETS, Split, choose_targets, histories
@@ -28,10 +29,10 @@ from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, write_stream
 
 MOST_SHARDS = 512  # files that are open at once
 READ = 2**20  # rows that are read at once
-COLUMNS = ("user", "item", "rating", "timestamp")
 
 
-def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldout: int,
+def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldout: int, user: str = "user",
+               item: str = "item", rating: str | None = None, timestamp: str | None = None,
                min_rating: float | None = None, min_user_items: int = 5, min_item_users: int = 1,
                targets: str = "random", fraction: float = 0.2, seed: int = 98765,
                duplicates: str = "refuse", n_shards: int | None = None, lanes: int = LANES) -> Split:
@@ -43,12 +44,13 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     Parameters
     ----------
     source : path
-        A Parquet file or a folder of them, with columns ``user``, ``item`` and, if known, ``rating`` and
-        ``timestamp``; rows in any order.
+        A Parquet file or a folder of them; rows in any order.
     folder : path
         New or empty. A copy of the source lies beside it while this function runs.
     n_heldout : int
         Users in validation, and again in test.
+    user, item, rating, timestamp
+        Names of columns, as in `vaerec.datasets.files.load_file`.
     min_rating, min_user_items : float, int
         Lower ratings are dropped, then users with fewer items.
     min_item_users : int
@@ -69,7 +71,12 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     ValueError
         A file cannot be read, a parameter is out of range, or too few users are left.
     """
-    files = shards_of(Path(source)) if Path(source).is_dir() else [Path(source)]
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"no file or folder {source.absolute()}")
+    files = shards_of(source)
+    names = column_names(source, ",", {"user": user, "item": item},
+                         {"rating": rating, "timestamp": timestamp})
     if n_shards is None:
         rows = sum(_open(file).metadata.num_rows for file in files)
         n_shards = lanes * max(1, min(MOST_SHARDS // lanes, -(-rows // (lanes * SHARD))))
@@ -77,7 +84,7 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
         raise ValueError(f"targets={targets!r}, n_shards={n_shards}, n_heldout={n_heldout}: expected one of "
                          f"{TARGETS}, a number from 1 to {MOST_SHARDS}, and at least 1")
     with tempfile.TemporaryDirectory(dir=Path(folder).absolute().parent) as scratch:
-        buckets = _deal(files, Path(scratch), n_shards)
+        buckets = _deal(files, names, Path(scratch), n_shards)
         buckets = [bucket for bucket in buckets if _open(bucket).metadata.num_rows]
         found = [_filtered(bucket, duplicates, min_rating, min_user_items) for bucket in buckets]
         users = pd.concat([users for users, _ in found]).sort_values(kind="stable").index
@@ -102,23 +109,21 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
 def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no file or folder {file.absolute()}") from error
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{file} is not a Parquet file, or it is cut off or damaged ({error})") from error
 
 
-def _deal(files: list[Path], scratch: Path, n_buckets: int) -> list[Path]:
+def _deal(files: list[Path], names: dict[str, str], scratch: Path, n_buckets: int) -> list[Path]:
     """Write each row into the bucket of its user."""
     buckets = [scratch / f"{number:05d}.parquet" for number in range(n_buckets)]
     schema = None
     with contextlib.ExitStack() as stack:
         for file in files:
             source = stack.enter_context(_open(file))
-            names = [name for name in COLUMNS if name in source.schema_arrow.names]
-            require_columns({"user": "user", "item": "item"}, names, file)
+            require_columns(names, source.schema_arrow.names, file)
             if schema is None:
-                schema = pa.schema([source.schema_arrow.field(name) for name in names]).remove_metadata()
+                types = source.schema_arrow
+                schema = pa.schema([(role, types.field(own).type) for role, own in names.items()])
                 writers = [stack.enter_context(pq.ParquetWriter(bucket, schema)) for bucket in buckets]
             for batch in _batches(source, names, schema, file):
                 number = _hash(batch["user"].to_pandas()) % n_buckets
@@ -131,10 +136,12 @@ def _deal(files: list[Path], scratch: Path, n_buckets: int) -> list[Path]:
     return buckets
 
 
-def _batches(source: pq.ParquetFile, names: list[str], schema: pa.Schema, file: Path) -> Iterator[pa.Table]:
+def _batches(source: pq.ParquetFile, names: dict[str, str], schema: pa.Schema,
+             file: Path) -> Iterator[pa.Table]:
+    own = list(names.values())
     try:
-        for batch in source.iter_batches(READ, columns=names):
-            yield pa.Table.from_batches([batch]).select(names).cast(schema)
+        for batch in source.iter_batches(READ, columns=own):
+            yield pa.Table.from_batches([batch]).select(own).rename_columns(list(names)).cast(schema)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ValueError(f"{file} is cut off or damaged, or its columns differ from those of the first file "
                          f"({error})") from error
