@@ -63,7 +63,9 @@ def steps(method: str, units: int, n_items: int):
 
     low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
     h, w = hidden.detach().to(low), weight.detach().to(low)
-    logits, of_h, of_w = (h.new_empty(shape) for shape in ((ROWS, n_items), h.shape, w.shape))
+    of_h, of_w = torch.empty_like(h), torch.empty_like(w)
+    # Rows that begin at multiples of 64 bytes are written faster: a floor takes the faster way.
+    logits = h.new_empty(ROWS, -(-n_items // 32) * 32)[:, :n_items]
 
     def floor():
         torch.mm(h, w.T, out=logits)

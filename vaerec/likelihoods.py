@@ -105,9 +105,10 @@ class _LinearMultinomial(torch.autograd.Function):
         total = row_weight.new_zeros(())
         with torch.autocast(device, enabled=False):
             hidden, weight, bias = (tensor.to(low) for tensor in inputs)
+            memory = _aligned(min(chunk, len(hidden)), len(weight), like=row_weight)
             for first, part in enumerate(bags.split(chunk)):
                 rows = slice(first * chunk, (first + 1) * chunk)
-                logits = torch.addmm(bias, hidden[rows], weight.T).to(row_weight.dtype)  # [chunk, I]
+                logits = _linear_into(memory[:part.n_users], hidden[rows], weight, bias)  # [chunk, I]
                 value, push = _multinomial_push(logits, part, row_weight[rows])
                 total += value
                 grads[2] += push.sum(dim=0)
@@ -124,6 +125,22 @@ class _LinearMultinomial(torch.autograd.Function):
         # Scaled before it is rounded: a loss scaler's factor must come before float16.
         scaled = ((grad * own).to(dtype) for own, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
         return *scaled, None, None, None
+
+
+def _aligned(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Uninitialised [rows, columns] with each row at a multiple of 64 bytes.
+
+    A CPU's matrix product writes such rows in two thirds of the time, to the same numbers.
+    """
+    line = 64 // like.element_size()
+    return like.new_empty(rows, -(-columns // line) * line)[:, :columns]
+
+
+def _linear_into(out: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``linear(hidden, weight, bias)`` in memory that is there already, of the same or a wider type."""
+    if out.dtype == weight.dtype:
+        return torch.addmm(bias, hidden, weight.T, out=out)
+    return out.copy_(torch.addmm(bias, hidden, weight.T))
 
 
 def _multinomial_push(logits: Tensor, bags: Bags, weight: Tensor) -> tuple[Tensor, Tensor]:

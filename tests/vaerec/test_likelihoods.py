@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from vaerec.batches import Bags
 from vaerec.likelihoods import (
     LIKELIHOODS,
+    _aligned,
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
     linear_multinomial,
@@ -255,3 +256,11 @@ def test_a_repeated_item_counts_each_time():
     f = torch.tensor([[0.3, -1.0, 2.0]], dtype=torch.float64)
     twice = multinomial_log_likelihood(f, bags([[1, 1, 2]]))
     torch.testing.assert_close(twice, f[:, 1] * 2 + f[:, 2] - 3 * f.logsumexp(dim=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("columns", [1, 16, 37])
+def test_rows_of_logits_begin_at_multiples_of_64_bytes(dtype, columns):
+    memory = _aligned(3, columns, like=torch.zeros((), dtype=dtype))
+    assert memory.shape == (3, columns) and memory.dtype == dtype
+    assert all(row.data_ptr() % 64 == 0 for row in memory)
