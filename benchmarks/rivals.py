@@ -1,32 +1,34 @@
 """MVAE against the VAEs of RecBole and Cornac on MovieLens-1M: training, evaluation, quality; and the floors.
 
-    python benchmarks/rivals.py                   # about ten minutes on a quiet machine, and the first time
-                                                  # some more, to install the rivals (gigabytes)
+    python benchmarks/rivals.py                   # about ten minutes on a quiet machine; the first time
+                                                  # some more, to install the rivals
     python benchmarks/rivals.py --epochs 3 --dry  # a look at it: nothing is written
 
 Each rival has an environment of its own, _build/rivals/<name>, made from the pins in
-benchmarks/rivals/<name>.txt and left alone while these stay the same. They are not written for Python 3.12:
-run this with 3.11. The data are handed over as files in _build/rivals: the split of LIANG_2018 with 750 + 750
-held-out users. The rivals score training users only, so the held-out users' fold-in joins their
-training data: they learn from a third more users and know the test users beforehand, which is in their favour.
+benchmarks/rivals/<name>.txt and left alone while these stay the same; RecBole's pins need Python 3.11.
+The data are handed over as files in _build/rivals: the split of LIANG_2018 with 750 + 750 held-out users.
+The rivals score training users only, so the held-out users' fold-in joins their training data: they learn
+from a third more users and know the test users beforehand, which is in their favour.
 
 Every method has a process of its own, one thread, 600 hidden units, 200 latent ones, batches of 500 users,
 Adam at .001, 60 epochs and one seed. Seconds are the processor's, not the clock's. Columns:
 
     epoch_seconds        of training alone, for as many users as ours has (the rivals' scaled by the number)
-    step_seconds         ours: the same from a bare loop of loss, backward and Adam, without Lightning
-    evaluation_seconds   full ranking of the test users, scoring inside, all metrics that the method has at 10
-                         and 100, fastest of five: ours with intervals, coverage and novelty; RecBole's NDCG,
-                         recall and precision, for its metrics over the catalogue raise an error in this
-                         version; Cornac's NDCG, recall and precision
-    peak_mb              largest resident size of the process until the training ended, imports and data included
-    ndcg@100             of the test users by `vaerec.evaluate`, from the scores that the method exports. Ours and
-                         RecBole's weights are those of the best validation epoch, Cornac's the last
+    step_seconds         ours: the same from a bare loop of loss, backward and Adam, without Lightning,
+                         the fastest of five epochs
+    evaluation_seconds   full ranking of the test users, scoring inside, all metrics that the method has at
+                         10 and 100, fastest of five: ours with intervals, coverage, novelty and Gini;
+                         the rivals' NDCG, recall and precision (RecBole's metrics over the catalogue raise
+                         an error in this version)
+    peak_mb              largest resident size of the process until the training ended, imports included
+    ndcg@100             of the test users, by `vaerec.evaluate` from the scores that the method exports.
+                         Ours and RecBole's weights are those of the best validation epoch, Cornac's the last
     *_times_faster       the faster rival's seconds over the method's
+    *_times_cornac       Cornac's seconds over the method's
 
-The floor of an epoch counts multiply-adds of matrix products alone, three products a layer (forward, and the
-gradients of both factors), at the rate of the last layer's three products, measured in the same process at the
-same precision (600 units, 500 rows, and as many items):
+The floor of an epoch counts multiply-adds of matrix products alone, three products a layer (forward, and
+the gradients of both factors), at the rate of the last layer's three products (500 rows, 600 units, as many
+items), measured in the same process at the same precision:
 
     hidden -> 2 L    600 x 400
     L -> hidden      200 x 600
@@ -34,14 +36,17 @@ same precision (600 units, 500 rows, and as many items):
     together         2.45 million weights, x 3 = 7.3 million multiply-adds a user
 
 Our first layer, I -> hidden, multiplies nothing: it gathers the rows of a history's items, about 96 x 600
-numbers, and adds their gradients up; a step of 500 users reads 115 MB forward and reads and writes 230 MB
-backward, from 8 MB of weights that the processor's cache may hold. Adam reads four numbers and writes three
-for each of 4.5 million parameters: 127 MB. Both are left out of the floor, as are softmax and noise. The rivals
-write each history as a dense row, and pay two products more (its own gradient is not asked for):
-2 x 3,483 x 600 = 4.2 million, 11.5 together. So where both reach their floors ours is 1.57 times faster in float32,
-whatever else is done; a larger factor is the rival's distance from its floor, less ours. And in evaluation
-the scores alone are 2.2 million multiply-adds a user for ours: a rival that also ranks in batches cannot
-be left eight times behind, one that loops over users can.
+numbers, and adds their gradients up. A step of 500 users reads 115 MB forward, and reads and writes 230 MB
+backward, from and to 8 MB that the processor's cache may hold. Adam reads four numbers and writes three for
+each of 4.5 million parameters: 127 MB. Both are left out of the floor, as are softmax and noise. The rivals
+write each history as a dense row, and pay two products more (the gradient of the row is not asked for):
+2 x 3,483 x 600 = 4.2 million, 11.5 together.
+
+So where both stand on their floors, ours is 11.5 / 7.3 = 1.57 times faster in float32, whatever else is
+done: a larger factor is due to the rival's distance from its floor, and twice is out of reach against a rival
+that is within 1.27 of its own floor. In bfloat16 the ratio of the two rates comes on top. In evaluation the
+scores alone take 2.4 million multiply-adds a user of ours, 4.5 of a rival: one that ranks in batches, as
+RecBole does, cannot be left eight times behind; one that loops over users, as Cornac does, can.
 
 Writes rivals.csv, one row a method.
 """
@@ -53,6 +58,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterable
 from pathlib import Path
@@ -74,7 +80,7 @@ TABLE = Path(__file__).with_suffix(".csv")
 RIVALS = {"recbole_multivae": "RecBole MultiVAE", "cornac_vaecf": "Cornac VAECF"}
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 EPOCHS, BARE_EPOCHS, HIDDEN, LATENT, BATCH = 60, 5, 600, 200, 500
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 # -- the rivals' environments and data ---------------------------------------------------------
@@ -101,7 +107,8 @@ def install(name: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{RIVALS[name]} was not installed: pip could not get what {pins} asks for, with Python "
-                 f"{sys.version.split()[0]} (3.11 is needed) and this connection. It said:\n{done.stderr[-2000:]}")
+                 f"{sys.version.split()[0]} (the pins are for 3.11) and this connection. It said:\n"
+                 + done.stderr[-2000:])
     (BUILD / name / "installed.txt").write_text(pins.read_text())
 
 
@@ -123,11 +130,11 @@ def hand_over(split: vr.protocols.Split, folder: Path) -> None:
 
 # -- measuring ---------------------------------------------------------------------------------
 
-def in_own_process(python: Path | str, script: Path, arguments: Iterable, folder: Path) -> dict:
+def in_own_process(python: list, script: Path, arguments: Iterable, folder: Path) -> dict:
     """The figures that a worker left in ``folder``, where it also works, and the scores [U, I]."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
-    done = subprocess.run([python, script, *map(str, arguments)], cwd=folder, env=os.environ | ONE_THREAD,
+    done = subprocess.run([*python, script, *map(str, arguments)], cwd=folder, env=os.environ | ONE_THREAD,
                           capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{script.name} failed:\n{done.stderr[-4000:]}")
@@ -136,7 +143,8 @@ def in_own_process(python: Path | str, script: Path, arguments: Iterable, folder
 
 def run_rival(name: str, handed: Path, out: Path, epochs: int) -> dict:
     """One of RIVALS."""
-    return in_own_process(python_of(name), WORKERS / f"{name}.py", (handed, out, epochs), out)
+    alone = [python_of(name), "-E"]  # without PYTHONPATH, which may lead to other versions
+    return in_own_process(alone, WORKERS / f"{name}.py", (handed, out, epochs), out)
 
 
 class Clock(L.Callback):
@@ -145,10 +153,10 @@ class Clock(L.Callback):
     seconds = 0.0
 
     def on_train_epoch_start(self, trainer, task):
-        self.start = measuring.time.process_time()
+        self.start = time.process_time()
 
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
-        now = measuring.time.process_time()
+        now = time.process_time()
         self.seconds, self.start = self.seconds + now - self.start, now
 
 
@@ -196,7 +204,8 @@ def multiply_adds(n_items: int, dense_encoder: bool) -> int:
 
 def scored_users(split: vr.protocols.Split) -> list[np.ndarray]:
     """Fold-in of the test users that have targets, in the order of all score files."""
-    return [shown for shown, hidden in zip(split.test.fold_in, split.test.targets) if len(hidden)]
+    return [shown for shown, hidden in zip(split.test.fold_in, split.test.targets, strict=True)
+            if len(hidden)]
 
 
 class Given(vr.models.TopNRecommender):
@@ -231,6 +240,7 @@ def as_table(rows: dict[str, dict], rivals: Iterable[str]) -> pd.DataFrame:
     for what in ("epoch", "evaluation"):
         seconds = table[f"{what}_seconds"]
         table[f"{what}_times_faster"] = seconds[list(rivals)].min() / seconds
+        table[f"{what}_times_cornac"] = seconds[RIVALS["cornac_vaecf"]] / seconds
     return table
 
 
@@ -252,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--dry", action="store_true", help="write no table")
-    parser.add_argument("--plot", type=Path, help="draw the epochs into this file, for example _build/rivals.svg")
+    parser.add_argument("--plot", type=Path, help="draw into this file, for example _build/rivals.svg")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     split = movielens()
@@ -266,7 +276,7 @@ def main() -> None:
     for precision in PRECISIONS:
         print(f"vaerec MVAE, {precision} ...", flush=True)
         out = BUILD / f"run-{precision}"
-        found = in_own_process(sys.executable, Path(__file__).resolve(),
+        found = in_own_process([sys.executable], Path(__file__).resolve(),
                                ("--epochs", options.epochs, "--measure", precision, out), out)
         rows[f"vaerec MVAE, {precision}"] = as_row(found, split, options.epochs, rival=False)
     for name, title in RIVALS.items():
