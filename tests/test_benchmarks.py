@@ -140,6 +140,8 @@ def test_rivals_are_handed_all_pairs_but_the_targets_for_training(world_split, t
     assert test == {(user, item) for user, items in hidden.items() for item in items}
     own = world_split.test.fold_in[3]
     assert {item for user, item in train if user == first_test + 3} == set(own.tolist())
+    log = rivals.joined(world_split).train
+    assert set(zip(log.user.tolist(), log.item.tolist())) == train
 
 
 def test_scores_that_a_worker_left_get_the_metrics_of_the_model_that_made_them(world_split, tmp_path):
@@ -148,10 +150,10 @@ def test_scores_that_a_worker_left_get_the_metrics_of_the_model_that_made_them(w
     scores = ease.scores(rivals.scored_users(world_split)).numpy()
     rivals.measuring.write(tmp_path, scores, training=6.0, evaluation=0.5, peak_mb=9.0, rate=1e9)
     found = json.loads((tmp_path / "result.json").read_text()) | {"scores": np.load(tmp_path / "scores.npy")}
-    row = rivals.as_row(found, world_split, epochs=2, rival=False)
+    row = rivals.as_row(found, world_split, epochs=2, rival=False, joined=False)
     assert row["ndcg@100"] == pytest.approx(vr.evaluate(ease, world_split.test)["ndcg@100"])
     assert row["epoch_seconds"] == 3.0
-    rival = rivals.as_row(found, world_split, epochs=2, rival=True)
+    rival = rivals.as_row(found, world_split, epochs=2, rival=True, joined=True)
     n = world_split.train.n_users
     assert rival["epoch_seconds"] == pytest.approx(3 * n / (n + 120))
     assert rival["floor_seconds"] > row["floor_seconds"]
@@ -207,7 +209,7 @@ def test_a_rival_learns_from_what_it_is_handed(name, world_split, tmp_path):
         pytest.skip(f"{rivals.RIVALS[name]} is not installed: python benchmarks/rivals.py does it")
     rivals.hand_over(world_split, tmp_path / "handed")
     found = rivals.run_rival(name, tmp_path / "handed", tmp_path / "out", epochs=60)
-    row = rivals.as_row(found, world_split, epochs=60, rival=True)
+    row = rivals.as_row(found, world_split, epochs=60, rival=True, joined=True)
     popularity = vr.models.Popularity(world_split.n_items)
     vr.fit(popularity, world_split)
     assert row["ndcg@100"] > vr.evaluate(popularity, world_split.test, ks=(100,))["ndcg@100"]
