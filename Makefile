@@ -9,7 +9,7 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-slow notebooks lab lint links repository clean lock
+.PHONY: help book pdf epub slides pack test test-slow notebooks lab bench lint links repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -59,6 +59,7 @@ help:
 	@echo "make test-slow                the others"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
+	@echo "make bench                    the speed tables anew, on a quiet machine: half an hour and more"
 	@echo "make lint                     ruff over code and notebooks"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
@@ -106,6 +107,14 @@ notebooks: .venv/.installed
 
 lab: .venv/.installed
 	$(PY) -m jupyterlab notebooks
+
+# fused_multinomial.py keeps the rows that its table has: delete those that are to be measured again.
+BENCHMARKS := rivals evaluation fused_multinomial svae_batching serving
+
+bench: .venv/.installed
+	@for name in $(BENCHMARKS); do \
+		echo "benchmarks/$$name.py"; $(PY) benchmarks/$$name.py || exit 1; \
+	done
 
 lint: .venv/.installed
 	$(PY) -m ruff check .

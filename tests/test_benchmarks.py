@@ -1,5 +1,6 @@
-"""What the scripts of benchmarks/ build on: the rival transformer, and the shuffles of the sweeps."""
+"""What the scripts of benchmarks/ build on: rivals, floors, and the shuffles of the sweeps."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vaerec.batches import Bags
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import beyond_accuracy
 import load_large
+import rivals
 import sasrec
 import svae_batching
 import svae_runs
@@ -95,6 +97,8 @@ def test_a_penalty_of_zero_changes_nothing_and_a_huge_one_ranks_by_rarity(world_
     scores = beyond_accuracy.Penalized(ease, 1e6).scores(histories)
     watchers = torch.from_numpy(world_split.test.item_counts)[scores.argsort(dim=1, descending=True)]
     assert (watchers.diff(dim=1) >= 0).all()
+
+
 def test_the_large_log_has_the_shape_that_was_asked_for(tmp_path):
     load_large.generate(tmp_path / "ratings.csv", n_users=300, n_items=200, n_rows=9000)
     log = vr.load(tmp_path / "ratings.csv", **load_large.NAMES)  # refuses duplicates
@@ -112,3 +116,101 @@ def test_a_large_log_loads_within_its_limits():
     assert second["seconds"] < 5
     changed = table.loc["load of a changed source"]
     assert changed["seconds"] > second["seconds"]
+
+
+@pytest.mark.parametrize("n_items", [30, 3483])
+def test_the_floor_of_mvae_counts_three_products_a_linear_layer_and_two_for_a_dense_row(n_items):
+    model = vr.models.MVAE(n_items)
+    linear = sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    assert rivals.multiply_adds(n_items, dense_encoder=False) == 3 * linear
+    assert rivals.multiply_adds(n_items, dense_encoder=True) == 3 * linear + 2 * model.first.weight.numel()
+
+
+def pairs(folder: Path, part: str) -> set[tuple[int, int]]:
+    return set(map(tuple, rivals.measuring.read_pairs(folder / f"{folder.name}.{part}.inter").tolist()))
+
+
+def test_rivals_are_handed_all_pairs_but_the_targets_for_training(world_split, tmp_path):
+    rivals.hand_over(world_split, tmp_path / "handed")
+    train, valid, test = (pairs(tmp_path / "handed", part) for part in ("train", "valid", "test"))
+    shown = world_split.describe()["shown"].sum()
+    assert len(train) == shown and not train & (valid | test)
+    first_test = world_split.train.n_users + len(world_split.validation.targets)
+    hidden = {first_test + user: set(items.tolist()) for user, items in enumerate(world_split.test.targets)}
+    assert test == {(user, item) for user, items in hidden.items() for item in items}
+    own = world_split.test.fold_in[3]
+    assert {item for user, item in train if user == first_test + 3} == set(own.tolist())
+    log = rivals.joined(world_split).train
+    assert set(zip(log.user.tolist(), log.item.tolist())) == train
+
+
+def test_scores_that_a_worker_left_get_the_metrics_of_the_model_that_made_them(world_split, tmp_path):
+    ease = vr.models.EASE(world_split.n_items)
+    vr.fit(ease, world_split)
+    scores = ease.scores(rivals.scored_users(world_split)).numpy()
+    rivals.measuring.write(tmp_path, scores, training=6.0, evaluation=0.5, peak_mb=9.0, rate=1e9)
+    found = json.loads((tmp_path / "result.json").read_text()) | {"scores": np.load(tmp_path / "scores.npy")}
+    row = rivals.as_row(found, world_split, epochs=2, rival=False, joined=False)
+    assert row["ndcg@100"] == pytest.approx(vr.evaluate(ease, world_split.test)["ndcg@100"])
+    assert row["epoch_seconds"] == 3.0
+    rival = rivals.as_row(found, world_split, epochs=2, rival=True, joined=True)
+    n = world_split.train.n_users
+    assert rival["epoch_seconds"] == pytest.approx(3 * n / (n + 120))
+    assert rival["floor_seconds"] > row["floor_seconds"]
+
+
+def test_the_table_compares_with_the_faster_rival():
+    row = {"epoch_seconds": 1.0, "step_seconds": None, "floor_seconds": 0.5, "evaluation_seconds": 1.0}
+    slow, fast = (row | {"epoch_seconds": seconds} for seconds in (6.0, 4.0))
+    names = list(rivals.RIVALS.values())
+    table = rivals.as_table({"ours": row | {"step_seconds": 0.75}, names[0]: fast, names[1]: slow}, names)
+    assert table["epoch_times_faster"].tolist() == [4, 1, pytest.approx(4 / 6)]
+    assert table["epoch_times_cornac"].tolist() == [6, 1.5, 1]
+    assert table.loc["ours", ["epoch_over_floor", "step_over_floor"]].tolist() == [2, 1.5]
+
+
+def test_rivals_are_pinned_exactly_and_run_on_the_torch_of_the_lock():
+    lock = (rivals.ROOT / "requirements.txt").read_text().splitlines()
+    torch_pin = next(line for line in lock if line.startswith("torch=="))
+    for name in rivals.RIVALS:
+        pins = (rivals.WORKERS / f"{name}.txt").read_text().splitlines()
+        pins = [line for line in pins if not line.startswith("#")]
+        assert all("==" in pin for pin in pins) and torch_pin in pins
+
+
+def test_an_environment_with_other_pins_is_not_taken_for_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, "BUILD", tmp_path)
+    (tmp_path / "cornac_vaecf").mkdir()
+    assert not rivals.installed("cornac_vaecf")
+    stamp = tmp_path / "cornac_vaecf" / "installed.txt"
+    stamp.write_text("cornac==1.0")
+    assert not rivals.installed("cornac_vaecf")
+    stamp.write_text((rivals.WORKERS / "cornac_vaecf.txt").read_text())
+    assert rivals.installed("cornac_vaecf")
+
+
+def test_ours_leaves_what_the_workers_leave(world_split, tmp_path):
+    threads = torch.get_num_threads()
+    try:
+        rivals.measure_ours(world_split, "32-true", 1, tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found.keys() == {"training", "evaluation", "peak_mb", "bare", "rate"}
+    assert min(found.values()) > 0
+    n_scored = len(rivals.scored_users(world_split))
+    assert np.load(tmp_path / "scores.npy").shape == (n_scored, world_split.n_items)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", rivals.RIVALS)
+def test_a_rival_learns_from_what_it_is_handed(name, world_split, tmp_path):
+    if not rivals.installed(name):
+        pytest.skip(f"{rivals.RIVALS[name]} is not installed: python benchmarks/rivals.py does it")
+    rivals.hand_over(world_split, tmp_path / "handed")
+    found = rivals.run_rival(name, tmp_path / "handed", tmp_path / "out", epochs=60)
+    row = rivals.as_row(found, world_split, epochs=60, rival=True, joined=True)
+    popularity = vr.models.Popularity(world_split.n_items)
+    vr.fit(popularity, world_split)
+    assert row["ndcg@100"] > vr.evaluate(popularity, world_split.test, ks=(100,))["ndcg@100"]
+    assert min(row[name] for name in ("epoch_seconds", "evaluation_seconds", "floor_seconds", "peak_mb")) > 0
