@@ -9,7 +9,8 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-slow notebooks lab lint links repository clean lock
+.PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
+	lint links repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -57,6 +58,7 @@ help:
 	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
 	@echo "make test                     every test that is not slow"
 	@echo "make test-slow                the others"
+	@echo "make colab-check              run them on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make lint                     ruff over code and notebooks"
@@ -100,6 +102,13 @@ test: .venv/.installed
 
 test-slow: .venv/.installed
 	$(PY) -m pytest -m slow
+
+# A name that no test has would select nothing, and pass.
+UNKNOWN = $(filter-out $(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb)),$(ONLY))
+
+colab-check: .venv/.installed
+	$(if $(UNKNOWN),$(error no notebook $(UNKNOWN)))$(PY) -m pytest tests/notebooks/test_preinstalled.py \
+		$(if $(ONLY),-k "replaces $(ONLY:%=or %)")
 
 notebooks: .venv/.installed
 	$(PY) notebooks/run.py --profile "$(PROFILE)" $(if $(ONLY),--only $(ONLY))
