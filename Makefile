@@ -10,7 +10,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
-	lint links repository clean lock
+	lint links new-chapter repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -58,12 +58,13 @@ help:
 	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
 	@echo "make test                     every test that is not slow"
 	@echo "make test-slow                the others"
-	@echo "make colab-check              run them on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
+	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make lint                     ruff over code and notebooks"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
+	@echo "make new-chapter NAME=12-... TITLE='...'  begin a chapter from the template"
 	@echo "make lock                     requirements.txt anew from requirements.in"
 	@echo "make clean                    remove what was built; .venv stays"
 
@@ -121,6 +122,10 @@ lint: .venv/.installed
 
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
+
+# From the environment, where make puts both: a title may hold quotes.
+new-chapter: .venv/.installed
+	@$(PY) notebooks/new_chapter.py "$$NAME" "$$TITLE"
 
 repository: .venv/.installed
 	@$(PY) notebooks/repository.py "$(URL)"
