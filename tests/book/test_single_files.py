@@ -53,6 +53,33 @@ def test_controls_leave_a_note(monkeypatch):
     assert source == [f"Before.\n\n{extension.INSTEAD}After."]
 
 
+@pytest.mark.parametrize("bookmark, heading", [
+    ("StartStart", "Start"), ("Start", "Start"),
+    ("autoencoders forrecommendation", "autoencoders for recommendation"),
+    ("Who it is forWho it is for", "Who it is for"), ("Bye bye", "Bye bye"), ("Tom Tom", "Tom Tom"),
+    ("of no heading", "of no heading")])
+def test_a_bookmark_gets_the_words_of_its_heading(bookmark, heading):
+    headings = ["", "Start", "autoencoders\nfor recommendation", "Who it is for", "Bye bye", "Tom Tom"]
+    assert load("make_pdf.py").heading_of(bookmark, headings) == heading
+
+
+def test_the_bookmarks_of_a_printed_page_are_its_headings(program, tmp_path):
+    """Headings that break over lines, that move to the next page, and with code; MathJax has a stand-in."""
+    from pypdf import PdfReader
+
+    (tmp_path / "book").mkdir()
+    filling = "<p style='height: 24cm'>x</p>"
+    (tmp_path / "book" / "intro.html").write_text(
+        "<script>MathJax = {startup: {promise: Promise.resolve()}}</script><article>"
+        f"<h1>{'Many words in one heading ' * 5}<a class='headerlink' href='#'>#</a></h1>{filling}"
+        f"<h2>Moved <code>on</code></h2><p>y</p>{filling}<h3>Deeper</h3><p>z</p></article>")
+    # A process of its own: two Playwrights do not get on in one.
+    target = tmp_path / "few.pdf"
+    subprocess.run([sys.executable, ROOT / "book" / "make_pdf.py", tmp_path, target], check=True)
+    titles = [entry["/Title"] for entry in flat(PdfReader(target).outline)]
+    assert titles == [" ".join(["Many words in one heading"] * 5), "Moved on", "Deeper"]
+
+
 @pytest.mark.slow
 def test_the_epub_is_whole(tmp_path):
     folder = built(tmp_path, "custom", "--custom-builder", "epub")
