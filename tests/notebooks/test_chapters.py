@@ -135,6 +135,12 @@ def test_no_number_in_the_text_is_typed_by_hand(notebook):
     assert found == []
 
 
+def test_a_chapter_on_movielens_names_its_terms(notebook, stem):
+    uses = any(str(value).startswith("ml-") for value in run.chapters()[stem]["full"].values())
+    opening = notebook.cells[0].source
+    assert ("commercial use" in opening and "ml-1m-README.txt" in opening) == uses
+
+
 def test_images_have_a_description(notebook):
     for text in markdown(notebook):
         assert "![](" not in text

@@ -28,6 +28,7 @@ AT_ONCE_BY_NAME = (
     rules.test_the_parameters_are_those_of_the_full_profile,
     rules.test_the_quick_profile_sets_only_names_that_exist,
     rules.test_the_switch_in_the_notebook_sets_the_quick_profile,
+    rules.test_a_chapter_on_movielens_names_its_terms,
 )
 
 
