@@ -7,11 +7,14 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urljoin, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HTML = "{http://www.w3.org/1999/xhtml}"
 
 
 def load(file: str):
@@ -53,6 +56,21 @@ def test_controls_leave_a_note(monkeypatch):
     assert source == [f"Before.\n\n{extension.INSTEAD}After."]
 
 
+def test_files_that_are_there_are_linked_and_no_others(tmp_path):
+    extension = load("_ext/single_files.py")
+
+    def shown() -> str:
+        source = ["Before.\n\n<!-- downloads -->\n"]
+        extension.show_downloads(SimpleNamespace(outdir=tmp_path), "book/running", source)
+        return source[0]
+
+    assert shown().strip() == "Before."
+    for name in ("downloads/vaerec.pdf", "downloads/vaerec.epub", "slides/06-mvae.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        assert f'href="../{name}"' in shown()
+
+
 @pytest.mark.parametrize("bookmark, heading", [
     ("StartStart", "Start"), ("Start", "Start"),
     ("autoencoders forrecommendation", "autoencoders for recommendation"),
@@ -88,15 +106,28 @@ def test_the_epub_is_whole(tmp_path):
     assert book.infolist()[0].filename == "mimetype"
     assert book.read("mimetype") == b"application/epub+zip"
     names = set(book.namelist())
-    chapters = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
-    for stem in chapters:
-        page = book.read(f"notebooks/{stem}.xhtml").decode()
-        ElementTree.fromstring(page.replace("&nbsp;", "\N{NO-BREAK SPACE}"))
-        images = re.findall(r'<img[^>]*src="\.\./([^"]+)"', page)
-        assert set(images) <= names, stem
-        assert not re.search(r"\\\(|\\\[", page), f"{stem}: a formula is left as its source"
-        assert f"notebooks/{stem}.xhtml" in book.read("nav.xhtml").decode()
+    pages = {name: xhtml(book, name) for name in names if name.endswith(".xhtml")}
+    ids = {name: {tag.get("id") for tag in page.iter()} for name, page in pages.items()}
+    for name, page in pages.items():
+        for image in page.iter(f"{HTML}img"):
+            assert image.get("alt"), f"{name}: {image.get('src')}"
+            assert urljoin(name, image.get("src")) in names, f"{name}: {image.get('src')}"
+        for link in page.iter(f"{HTML}a"):
+            target = urlsplit(urljoin(name, link.get("href", "")))
+            if not target.scheme:
+                assert unquote(target.path) in names, f"{name}: {link.get('href')}"
+                assert not target.fragment or unquote(target.fragment) in ids[unquote(target.path)], \
+                    f"{name}: {link.get('href')}"
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        page = book.read(f"notebooks/{path.stem}.xhtml").decode()
+        assert not re.search(r"\\\(|\\\[", page), f"{path.stem}: a formula is left as its source"
+        assert f"notebooks/{path.stem}.xhtml" in book.read("nav.xhtml").decode()
     assert book.read("notebooks/06-mvae.xhtml").count(b"<math") > 20
+
+
+def xhtml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    """A page of an EPUB, which must be well-formed XML."""
+    return ElementTree.fromstring(book.read(name).decode().replace("&nbsp;", "\N{NO-BREAK SPACE}"))
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ AT_ONCE = (
     rules.test_the_first_cell_installs_this_version_from_this_repository,
     rules.test_nothing_of_a_run_is_kept_but_its_outputs, rules.test_the_text_is_portable,
     rules.test_no_number_in_the_text_is_typed_by_hand, rules.test_images_have_a_description,
-    rules.test_no_star_import_and_no_long_cell, rules.test_the_limits_of_a_chapter,
+    rules.test_a_chapter_leads_to_the_glossary, rules.test_no_star_import_and_no_long_cell,
+    rules.test_the_limits_of_a_chapter,
 )
 AT_ONCE_BY_NAME = (
     rules.test_the_parameters_are_those_of_the_full_profile,
