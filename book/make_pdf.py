@@ -116,15 +116,19 @@ def bookmarks(parent):
 def heading_of(bookmark: str, headings: list[str]) -> str:
     """The heading that Chromium made a bookmark of.
 
-    It loses the blank where a line of the heading ends, and says a heading twice that it moved to the
-    next page.
+    It loses the blank where a line of the heading ends, and says the lines twice that it moved to
+    the next page.
     """
     letters = "".join(bookmark.split())
-    for heading in headings:
-        own = "".join(heading.split())
-        if own and letters in (own, 2 * own):
-            return " ".join(heading.split())
-    return bookmark
+    by_letters = {"".join(heading.split()): " ".join(heading.split()) for heading in headings}
+    found = [letters] if letters in by_letters else [own for own in by_letters if stutters(letters, own)]
+    return by_letters[found[0]] if found else bookmark
+
+
+def stutters(letters: str, own: str) -> bool:
+    """Is it a text with one part said twice?"""
+    return 0 < len(own) < len(letters) and any(
+        own.startswith(letters[:cut]) and own.endswith(letters[cut:]) for cut in range(len(letters)))
 
 
 def main(site: Path, target: Path) -> None:

@@ -74,10 +74,13 @@ def test_files_that_are_there_are_linked_and_no_others(tmp_path):
 @pytest.mark.parametrize("bookmark, heading", [
     ("StartStart", "Start"), ("Start", "Start"),
     ("autoencoders forrecommendation", "autoencoders for recommendation"),
-    ("Who it is forWho it is for", "Who it is for"), ("Bye bye", "Bye bye"), ("Tom Tom", "Tom Tom"),
+    ("Who it is forWho it is for", "Who it is for"),
+    ("targets of knownusers, allusers, all", "targets of known users, all"),
+    ("Start of it", "Start of it"), ("Bye bye", "Bye bye"), ("Tom Tom", "Tom Tom"),
     ("of no heading", "of no heading")])
 def test_a_bookmark_gets_the_words_of_its_heading(bookmark, heading):
-    headings = ["", "Start", "autoencoders\nfor recommendation", "Who it is for", "Bye bye", "Tom Tom"]
+    headings = ["", "Start", "autoencoders\nfor recommendation", "Who it is for", "Bye bye", "Tom", "Tom Tom",
+                "targets of known users, all"]
     assert load("make_pdf.py").heading_of(bookmark, headings) == heading
 
 
