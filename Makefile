@@ -9,7 +9,8 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-slow notebooks lab bench lint links repository clean lock
+.PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
+	bench lint links new-chapter repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -57,12 +58,14 @@ help:
 	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
 	@echo "make test                     every test that is not slow"
 	@echo "make test-slow                the others"
+	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make bench                    the speed tables anew, on a quiet machine: half an hour and more"
 	@echo "make lint                     ruff over code and notebooks"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
+	@echo "make new-chapter NAME=12-... TITLE='...'  begin a chapter from the template"
 	@echo "make lock                     requirements.txt anew from requirements.in"
 	@echo "make clean                    remove what was built; .venv stays"
 
@@ -102,6 +105,13 @@ test: .venv/.installed
 test-slow: .venv/.installed
 	$(PY) -m pytest -m slow
 
+# A name that no test has would select nothing, and pass.
+UNKNOWN = $(filter-out $(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb)),$(ONLY))
+
+colab-check: .venv/.installed
+	$(if $(UNKNOWN),$(error no notebook $(UNKNOWN)))$(PY) -m pytest tests/notebooks/test_preinstalled.py \
+		$(if $(ONLY),-k "replaces $(ONLY:%=or %)")
+
 notebooks: .venv/.installed
 	$(PY) notebooks/run.py --profile "$(PROFILE)" $(if $(ONLY),--only $(ONLY))
 
@@ -121,6 +131,10 @@ lint: .venv/.installed
 
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
+
+# From the environment, where make puts both: a title may hold quotes.
+new-chapter: .venv/.installed
+	@$(PY) notebooks/new_chapter.py "$$NAME" "$$TITLE"
 
 repository: .venv/.installed
 	@$(PY) notebooks/repository.py "$(URL)"

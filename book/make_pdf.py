@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
+from pypdf import PdfWriter
+from pypdf.generic import NameObject, TextStringObject
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -47,6 +49,11 @@ SHRINK = """() => {
     if (room < 1) formula.style.fontSize = `${room * parseFloat(getComputedStyle(formula).fontSize)}px`;
   }
 }"""
+HEADINGS = """() => [...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map(heading => {
+  const copy = heading.cloneNode(true);
+  copy.querySelectorAll('.headerlink').forEach(link => link.remove());
+  return copy.textContent;
+})"""
 STYLE = """
   html { font-size: 85%; }
   .prev-next-footer, .bd-footer, .headerlink, #print-main-content, .copybtn { display: none !important; }
@@ -79,11 +86,49 @@ def print_page(page: Path, target: Path) -> None:
         tab.add_style_tag(content=STYLE)
         tab.evaluate("MathJax.startup.promise")
         tab.evaluate(SHRINK)
+        headings = tab.evaluate(HEADINGS)
         target.parent.mkdir(parents=True, exist_ok=True)
         tab.pdf(path=target, format="A4", outline=True, tagged=True, display_header_footer=True,
                 header_template="<span></span>", footer_template=FOOTER,
                 margin={"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"})
         browser.close()
+    mend_bookmarks(target, headings)
+
+
+def mend_bookmarks(pdf: Path, headings: list[str]) -> None:
+    """Give every bookmark the words of its heading."""
+    writer = PdfWriter(clone_from=pdf)
+    for entry in bookmarks(writer.root_object.get("/Outlines", {})):
+        entry[NameObject("/Title")] = TextStringObject(heading_of(entry["/Title"], headings))
+    writer.write(pdf)
+
+
+def bookmarks(parent):
+    """The entries below a node of a PDF's outline, at any depth."""
+    entry = parent.get("/First")
+    while entry is not None:
+        entry = entry.get_object()
+        yield entry
+        yield from bookmarks(entry)
+        entry = entry.get("/Next")
+
+
+def heading_of(bookmark: str, headings: list[str]) -> str:
+    """The heading that Chromium made a bookmark of.
+
+    It loses the blank where a line of the heading ends, and says the lines twice that it moved to
+    the next page.
+    """
+    letters = "".join(bookmark.split())
+    by_letters = {"".join(heading.split()): " ".join(heading.split()) for heading in headings}
+    found = [letters] if letters in by_letters else [own for own in by_letters if stutters(letters, own)]
+    return by_letters[found[0]] if found else bookmark
+
+
+def stutters(letters: str, own: str) -> bool:
+    """Is it a text with one part said twice?"""
+    return 0 < len(own) < len(letters) and any(
+        own.startswith(letters[:cut]) and own.endswith(letters[cut:]) for cut in range(len(letters)))
 
 
 def main(site: Path, target: Path) -> None:

@@ -125,6 +125,21 @@ def test_an_environment_that_lost_its_python_is_made_again(checkout):
     assert kinds(checkout.asked("test"))[:2] == ["venv", "requirements.txt"]
 
 
+def test_colab_check_takes_names_of_notebooks(checkout):
+    for stem in ("00-tour", "06-mvae"):
+        (checkout.folder / "notebooks").mkdir(exist_ok=True)
+        (checkout.folder / "notebooks" / f"{stem}.ipynb").touch()
+    (*_, call) = checkout.asked("colab-check", "ONLY=00-tour 06-mvae")
+    assert call.endswith("-k replaces or 00-tour or 06-mvae")
+    assert "no notebook 6-mvae" in checkout.make("colab-check", "ONLY=6-mvae 00-tour").stderr
+
+
+def test_a_new_chapter_gets_its_title_as_it_was_typed(checkout):
+    title = """Why "MVAE" isn't EASE"""
+    (*_, call) = checkout.asked("new-chapter", "NAME=12-why", f"TITLE={title}")
+    assert call == f"notebooks/new_chapter.py 12-why {title}"
+
+
 @pytest.mark.slow
 def test_the_book_is_built_from_nothing_in_a_path_with_spaces(tmp_path):
     folder = tmp_path / "a fresh copy"

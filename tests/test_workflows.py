@@ -1,10 +1,17 @@
 """The workflows call targets that exist, on branches and files that exist."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import run
 import yaml
+
+import vaerec
 
 ROOT = Path(__file__).parents[1]
 FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / ".pre-commit-config.yaml"]
@@ -13,7 +20,8 @@ TARGETS = set(re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_each_make_target_exists(path):
-    called = {target for line in re.findall(r"\bmake ([\w -]+)", path.read_text()) for target in line.split()}
+    called = {target for line in re.findall(r"\bmake ([\w -]+)\b(?!=)", path.read_text())
+              for target in line.split()}
     assert called and called <= TARGETS
 
 
@@ -27,6 +35,32 @@ def test_a_workflow_is_bounded_and_its_actions_are_pinned(path):
             assert re.search(r"@v\d+$", step.get("uses", "@v1"))
             for script in re.findall(r"python (\S+\.py)", step.get("run", "")):
                 assert (ROOT / script).exists()
+
+
+def test_a_failing_week_is_told_whatever_failed():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text())["jobs"]
+    assert set(jobs["report"]["needs"]) == set(jobs) - {"report"} and jobs["report"]["if"] == "failure()"
+
+
+@pytest.mark.parametrize("tag, fits", [(f"v{vaerec.__version__}", True), ("v99.0", False)])
+def test_a_release_needs_the_tag_of_the_version(tag, fits):
+    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]["release"]
+    (check,) = (step["run"] for step in release["steps"] if "version" in step.get("name", ""))
+    done = subprocess.run(["bash", "-ec", check], cwd=ROOT, env=os.environ | {"GITHUB_REF_NAME": tag})
+    assert (done.returncode == 0) == fits
+
+
+def test_the_hook_for_notebooks_takes_traces_of_a_run_and_nothing_else(tmp_path):
+    hooks = [hook for repo in yaml.safe_load(FILES[-1].read_text())["repos"] for hook in repo["hooks"]]
+    (hook,) = (hook for hook in hooks if hook["id"] == "notebooks")
+    copy = tmp_path / "06-mvae.ipynb"
+    notebook = run.read("06-mvae")
+    for node in (notebook, *notebook.cells):
+        node.metadata |= dict.fromkeys(run.RUN_METADATA, "today")
+    run.nbformat.write(notebook, copy)
+    command = shlex.split(hook["entry"].replace(".venv/bin/python", shlex.quote(sys.executable)))
+    subprocess.run([*command, copy], check=True)
+    assert copy.read_bytes() == (run.NOTEBOOKS / copy.name).read_bytes()
 
 
 def test_only_main_is_published():

@@ -17,6 +17,9 @@ import run  # noqa: E402
 from exercise_list import show_exercises  # noqa: E402
 from teaching import show_teaching  # noqa: E402
 
+NO_REPOSITORY = ("**This copy of the book names no repository, so it has no such buttons.** "
+                 "`make repository URL=https://github.com/you/name` names one.")
+
 
 def repository(root: Path) -> str:
     """Return the repository's address, or "" while it has none.
@@ -138,6 +141,13 @@ def show_citation(app, docname, source):
         source[0] = source[0].replace("<!-- citation -->", f"```bibtex\n{entry}\n```")
 
 
+def explain_missing_buttons(app, docname, source):
+    """Say why there are none, in a copy that names no repository."""
+    if docname == "book/running":
+        text = "" if repository(Path(app.confdir)) else NO_REPOSITORY
+        source[0] = source[0].replace("<!-- no repository -->", text)
+
+
 def setup(app):
     """Connect the functions above; their priorities place them around the theme's own."""
     app.connect("source-read", show_status)
@@ -145,6 +155,7 @@ def setup(app):
     app.connect("source-read", show_exercises)
     app.connect("source-read", show_teaching)
     app.connect("source-read", show_citation)
+    app.connect("source-read", explain_missing_buttons)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("html-page-context", add_kaggle_button, priority=600)
     app.connect("html-page-context", drop_thebe_scripts, priority=900)

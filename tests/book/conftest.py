@@ -44,11 +44,17 @@ def address(site):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def program() -> str:
+    """The browser's file."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip  # CI looks, or does not pass
         give_up(f"needs a browser, one of: {', '.join(BROWSERS)}")
+    return program
+
+
+@pytest.fixture(scope="session")
+def browser(program):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

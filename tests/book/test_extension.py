@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
@@ -32,6 +33,14 @@ def test_the_address_stands_in_one_file(extension, project):
 def test_a_fork_points_at_itself(extension, project, monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "reader/fork")
     assert extension.repository(project) == "https://github.com/reader/fork"
+
+
+@pytest.mark.parametrize("address, told", [("https://host.org/a/b", False), ("", True)])
+def test_without_an_address_a_page_says_why_there_are_no_buttons(extension, project, address, told):
+    (project / "pyproject.toml").write_text(f'[tool.vaerec]\nrepository = "{address}"\n')
+    source = ["<!-- no repository -->"]
+    extension.explain_missing_buttons(SimpleNamespace(confdir=project), "book/running", source)
+    assert (source[0] == extension.NO_REPOSITORY) == told and "<!--" not in source[0]
 
 
 def test_the_site_of_a_repository(extension):

@@ -42,7 +42,8 @@ def test_a_page_is_whole(name, screen, address):
     for image in page.locator(".bd-article img").all():
         assert image.get_attribute("alt"), image.get_attribute("src")
         assert image.evaluate("i => i.complete && i.naturalWidth > 0"), image.get_attribute("src")
-    # No formula is left as its source.
+    # No formula is left as its source, and none holds an error.
+    assert page.locator(".bd-article .math:not(:has(mjx-container)), mjx-merror").count() == 0
     body = page.locator(".bd-article").inner_text()
     assert not re.search(r"\\(frac|sum|mathrm|begin)\b", body)
     assert barriers(page) == []

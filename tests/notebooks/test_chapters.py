@@ -135,6 +135,24 @@ def test_no_number_in_the_text_is_typed_by_hand(notebook):
     assert found == []
 
 
+def test_a_chapter_leads_to_the_glossary(notebook):
+    assert "](../book/notation.md)" in notebook.cells[0].source
+
+
+def test_each_word_of_the_glossary_leads_to_a_chapter():
+    page = (run.ROOT / "book" / "notation.md").read_text(encoding="utf-8")
+    (words_of_it,) = re.findall(r"```\{glossary\}\n(.*?)```", page, re.DOTALL)
+    entries = words_of_it.strip().split("\n\n")
+    linked = [re.findall(r"\]\(\.\./notebooks/([\w-]+)\.ipynb\)", entry) for entry in entries]
+    assert len(entries) > 20 and all(set(stems) & set(STEMS) for stems in linked)
+
+
+def test_a_chapter_on_movielens_names_its_terms(notebook, stem):
+    uses = any(str(value).startswith("ml-") for value in run.chapters()[stem]["full"].values())
+    opening = notebook.cells[0].source
+    assert ("commercial use" in opening and "ml-1m-README.txt" in opening) == uses
+
+
 def test_images_have_a_description(notebook):
     for text in markdown(notebook):
         assert "![](" not in text
