@@ -115,7 +115,8 @@ def readme_block() -> str:
 
 def page() -> str:
     """The tables of the page of results, in Markdown."""
-    return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _list_table(), _time_table()])
+    return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _list_table(), _time_table(),
+                        _rivals_table(), _scaling_table()])
 
 
 def _protocol_table(protocol: str) -> str:
@@ -159,6 +160,37 @@ def _time_table() -> str:
                                f"{values[row.seconds]:,.0f} s on {values['device']}",
                                f"{theirs['seconds']:,.0f} s on {blog['hardware']}"))
     return "\n".join(lines)
+
+
+def _rivals_table() -> str:
+    """Speed and quality beside other libraries' models of the same size."""
+    table = pd.read_csv(ROOT / "benchmarks" / "rivals.csv")
+    lines = ["## Speed beside other libraries", "",
+             *_head("model", "CPU seconds an epoch", "over its floor", "evaluation, CPU seconds", "peak MB",
+                    "test NDCG@100")]
+    for _, row in table.iterrows():
+        lines.append(_line(row["method"], f"{row['epoch_seconds']:.2f}", f"{row['epoch_over_floor']:.2f}",
+                           f"{row['evaluation_seconds']:.2f}", f"{row['peak_mb']:,.0f}",
+                           f"{row['ndcg@100']:.4f}"))
+    source = (f"`LIANG_2018` of MovieLens-1M, one thread, {table['epochs'][0]} epochs, one seed. The floor is "
+              "the time of the matrix products alone. Rivals train on the held-out users' fold-in as well. "
+              "`python benchmarks/rivals.py`.")
+    return "\n".join([*lines, "", source])
+
+
+def _scaling_table() -> str:
+    """From a hundred thousand to a hundred million interactions."""
+    table = pd.read_csv(ROOT / "benchmarks" / "scaling.csv")
+    lines = ["## Size", "", *_head("interactions", "users", "items", "seconds a step", "minutes an epoch",
+                                   "peak MB", "a dense matrix, MB")]
+    for _, row in table.iterrows():
+        minutes = row["steps"] * row["seconds_a_step"] / 60
+        lines.append(_line(f"{row['interactions']:,}", f"{row['users']:,}", f"{row['items']:,}",
+                           f"{row['seconds_a_step']:.2f}", f"{minutes:.1f}", f"{row['peak_mb']:,.0f}",
+                           f"{row['dense_mb']:,.0f}"))
+    source = (f"MVAE from shards, {table['threads'][0]} threads, generated data. Minutes are steps times the "
+              "mean of 50 steps. `python benchmarks/scaling.py`.")
+    return "\n".join([*lines, "", source])
 
 
 def _head(*columns: str) -> list[str]:

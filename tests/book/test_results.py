@@ -13,7 +13,7 @@ import results
 
 @pytest.fixture(scope="module")
 def tables(site) -> list[pd.DataFrame]:
-    """The tables of the built page: one a protocol, then the lists, then the training times."""
+    """The tables of the built page: one a protocol, the lists, training times, rivals, sizes."""
     html = (site / "book" / "results.html").read_text(encoding="utf-8")
     return [frame(table) for table in BeautifulSoup(html, "html.parser").find_all("table")]
 
@@ -58,12 +58,21 @@ def test_the_lists_are_those_of_chapter_8(tables):
 
 
 def test_training_time_stands_beside_the_blogs_with_the_hardware(tables):
-    times = tables[-1].set_index("model")
+    times = tables[-3].set_index("model")
     for model, seconds in (("MVAE", "137 s"), ("SVAE", "1,565 s")):
         row = times.loc[[model]].iloc[0]
         assert "CPU" in row["ours"]
         theirs = row.iloc[-1]  # the book sets another apostrophe in "the blog's"
         assert theirs.startswith(seconds) and "Kaggle" in theirs
+
+
+def test_speed_and_size_are_those_of_their_tables(tables):
+    rivals, scaling = (pd.read_csv(run.ROOT / "benchmarks" / f"{name}.csv") for name in ("rivals", "scaling"))
+    assert tables[-2]["CPU seconds an epoch"].tolist() == [f"{s:.2f}" for s in rivals["epoch_seconds"]]
+    assert tables[-2]["test NDCG@100"].tolist() == [f"{value:.4f}" for value in rivals["ndcg@100"]]
+    assert tables[-1]["interactions"].tolist() == [f"{n:,}" for n in scaling["interactions"]]
+    assert scaling["interactions"].max() > 9e7 and scaling["items"].eq(100_000).all()
+    assert scaling["peak_mb"].max() < 24_000
 
 
 def test_a_changed_notebook_changes_the_page(monkeypatch):
