@@ -172,8 +172,8 @@ def _rivals_table() -> str:
         lines.append(_line(row["method"], f"{row['epoch_seconds']:.2f}", f"{row['epoch_over_floor']:.2f}",
                            f"{row['evaluation_seconds']:.2f}", f"{row['peak_mb']:,.0f}",
                            f"{row['ndcg@100']:.4f}"))
-    source = (f"`LIANG_2018` of MovieLens-1M, one thread, {table['epochs'][0]} epochs, one seed. The floor is "
-              "the time of the matrix products alone. Rivals train on the held-out users' fold-in as well. "
+    source = (f"`LIANG_2018` of MovieLens-1M, one thread, {table['epochs'][0]} epochs, one seed. The floor "
+              "is the time of the matrix products alone. Rivals train on the held-out users' fold-in. "
               "`python benchmarks/rivals.py`.")
     return "\n".join([*lines, "", source])
 

@@ -133,6 +133,7 @@ def _execute(stem: str, target: Path, parameters: dict) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     # This environment's own kernel, even where the user has another "python3" registered.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ.setdefault("VAEREC_MODELS", "")  # what is published or tested is trained, not loaded
     papermill.execute_notebook(
         NOTEBOOKS / f"{stem}.ipynb", target, parameters=parameters,
         kernel_name="python3", cwd=NOTEBOOKS, progress_bar=sys.stderr.isatty(),

@@ -5,9 +5,10 @@ from vaerec.datasets import load
 from vaerec.evaluation import Report, compare, evaluate
 from vaerec.interactions import Interactions
 from vaerec.provenance import greet, record
+from vaerec.trained import load_or_fit
 from vaerec.training import fit
 
 __version__ = "0.1.0"
 
 __all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "load",
-           "models", "plotting", "protocols", "record", "shards"]
+           "load_or_fit", "models", "plotting", "protocols", "record", "shards"]

@@ -91,12 +91,14 @@ def test_what_kaggle_may_lack_is_in_it_for_any_machine(pack):
     assert len(list(pack.glob("wheels/*"))) == len(names)
 
 
-def test_a_chapter_runs_without_a_network(pack, installed, tmp_path):
-    stem, executed = "00-tour", tmp_path / "executed.ipynb"
+@pytest.mark.parametrize("stem", ["00-tour", "08-beyond-accuracy"])
+def test_a_chapter_runs_without_a_network(pack, installed, tmp_path, stem):
+    executed, models = tmp_path / "executed.ipynb", set((pack / "checkpoints").iterdir())
     parameters = json.dumps(run.chapters()[stem]["quick"])  # JSON is YAML
     command = ["-m", "papermill", f"{stem}.ipynb", str(executed), "--kernel", "python3", "-y", parameters]
     offline([sys.executable, *command], pack / "notebooks", PYTHONPATH=installed, HOME=str(tmp_path),
-            JUPYTER_PREFER_ENV_PATH="1")
+            JUPYTER_PREFER_ENV_PATH="1", VAEREC_MODELS=str(pack / "checkpoints"))
+    assert set((pack / "checkpoints").iterdir()) == models  # all were there, none was trained
     check(run.recorded(nbformat.read(executed, as_version=4)), stem, "quick")
 
 
