@@ -11,8 +11,7 @@ the gradients of rows and weights), written to memory that is allocated once.
 One thread. Each measurement has a process of its own, so that its peak memory is its own: the
 largest resident size by `resource.getrusage`, less what the process held before its first step
 (parameters included). Appends one row per case to fused_multinomial.csv and skips rows that are
-there. The committed rows were made while another one-threaded process
-used the second core: renew them on a quiet machine.
+there. The committed rows were made while another one-threaded process used the second core.
 """
 
 from __future__ import annotations

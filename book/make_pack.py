@@ -54,8 +54,8 @@ not pass on.
 ## Use the checkpoints
 
 `checkpoints` holds models trained on the synthetic data with the settings of the profile `quick`;
-`scores.json` says what two of them reach. On Kaggle, chapters 8 and 9 find theirs by themselves; elsewhere name
-the folder in the environment variable `VAEREC_MODELS`.
+`scores.json` says what two of them reach. On Kaggle, chapters 8 and 9 find theirs by themselves; elsewhere
+name the folder in the environment variable `VAEREC_MODELS`.
 
 ```python
 import vaerec as vr

@@ -91,9 +91,8 @@ def test_what_chapter_7_says_of_the_fused_loss_is_in_its_table():
     ratios = table[["time_plain_over_fused", "memory_plain_over_fused"]]
     assert len(ratios.loc[150]) == len(ratios.loc[600]) == 6
     assert (ratios.loc[150] > 1).all(axis=None)
-    wide = table.loc[600].set_index(["precision", "items"])["time_plain_over_fused"]
-    assert wide["float32"].between(0.9, 1.1).all()
-    assert (wide["bfloat16"][[20_000, 100_000]] < 0.9).all()
+    assert (ratios.loc[600].mean() < ratios.loc[150].mean()).all()
+    assert ratios.loc[600, "time_plain_over_fused"].between(0.9, 1.25).all()
 
 
 @pytest.fixture(scope="module")
