@@ -16,6 +16,7 @@ import beyond_accuracy
 import load_large
 import rivals
 import sasrec
+import step_costs
 import svae_batching
 import svae_runs
 
@@ -116,6 +117,20 @@ def test_a_large_log_loads_within_its_limits():
     assert second["seconds"] < 5
     changed = table.loc["load of a changed source"]
     assert changed["seconds"] > second["seconds"]
+
+
+def test_the_first_call_warms_up_and_of_the_others_the_fastest_counts(monkeypatch):
+    clock = iter([0.0, 0.001, 0.0, 0.005, 0.0, 0.003])
+    monkeypatch.setattr(step_costs.time, "process_time", lambda: next(clock))
+    assert step_costs.milliseconds({"part": lambda: None}, rounds=2) == {"part": pytest.approx(3)}
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_the_parts_of_a_step_can_be_repeated(low):
+    actions = step_costs.parts(3, 200, torch.autocast("cpu", torch.bfloat16, enabled=low))
+    assert list(actions) == ["adam", "gather", "hidden", "output", "step"]
+    for action in [*actions.values(), *actions.values()]:
+        action()
 
 
 @pytest.mark.parametrize("n_items", [30, 3483])

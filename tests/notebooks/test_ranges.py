@@ -269,3 +269,27 @@ def test_what_chapter_9_says_of_bugs_is_in_the_tables(reruns, long_runs):
     assert rows["seen films score 0", False, 0] == right  # "costs nothing here"
     assert rows["LIANG_2018 MVAE", False, 0] < rows["z sampled when scoring", True, 0] < right - 0.03
     assert right > rows["beta climbs to 1 and drops", True, 0] > rows["z sampled when scoring", True, 0]
+
+
+def test_what_chapter_11_says_of_a_step_is_in_its_table():
+    table = pd.read_csv(run.ROOT / "benchmarks" / "step_costs.csv")
+    table = table.set_index(["precision", "users", "items"]).sort_index().filter(regex="_ms$")
+    assert len(table) == 20
+    parts = table[["gather_ms", "hidden_ms", "output_ms", "adam_ms"]]
+    share = parts.div(parts.sum(axis=1), axis=0)
+    assert (share.idxmax(axis=1) == "output_ms").all()  # "and nothing takes their place"
+    large, small = (share.xs(size, level="items") for size in (100_000, 1_000))
+    assert large["output_ms"].min() > 0.5 and large["hidden_ms"].max() < 0.02
+    assert (small["hidden_ms"] > 10 * large["hidden_ms"]).all()
+    output = share["output_ms"].unstack("users")
+    assert (output[50] < output[500]).all()
+    # Past 32 MB small batches wait for fresh memory, and large pages mend it.
+    wide, narrow = [35_000, 100_000], [1_000, 3_500, 10_000]
+    pages = (table["step_huge_pages_ms"] / table["step_ms"]).loc["float32", 50]
+    assert pages[wide].max() < 0.75 and pages[narrow].min() > 0.9
+    gain = table.loc["float32"] / table.loc["bfloat16"]
+    assert gain.loc[500, "step_ms"].min() > 1.3 > 1.1 > gain.loc[50, "step_ms"][wide].max()
+    assert (gain.loc[500, "step_ms"] > gain.loc[50, "step_ms"]).all()
+    assert gain.loc[500, "output_ms"][3_500] > gain.loc[500, "output_ms"][wide].max()
+    assert gain[["gather_ms", "adam_ms"]].stack().between(0.7, 1.3).all()
+    assert (gain["step_huge_pages_ms"] > gain["step_ms"]).unstack()[wide].all(axis=None)
