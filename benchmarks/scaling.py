@@ -123,19 +123,20 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
-    table = pd.read_csv(TABLE) if TABLE.exists() and not options.dry else pd.DataFrame({"size": []})
+    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() and not options.dry else []
     for size in options.sizes:
-        if size in set(table["size"]):
+        if size in [row["size"] for row in rows]:
             continue
         world(size, options.items)
         command = [sys.executable, __file__, "--measure", json.dumps([size, options.items, options.steps])]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = {"size": size} | json.loads(done.stdout.splitlines()[-1]) | {
-            "threads": torch.get_num_threads(), "cores": os.cpu_count(), "torch": torch.__version__}
-        table = pd.concat([table, pd.DataFrame([row]).round(4)], ignore_index=True)
+            "threads": torch.get_num_threads(), "cores": os.cpu_count(),
+            "torch": torch.__version__.partition("+")[0]}
+        rows.append(row)
         if not options.dry:
-            table.to_csv(TABLE, index=False)
-        print(table.iloc[[-1]].T.to_string(header=False), flush=True)
+            pd.DataFrame(rows).sort_values("size").round(4).to_csv(TABLE, index=False)
+        print(pd.Series(row).to_string(), flush=True)
 
 
 if __name__ == "__main__":

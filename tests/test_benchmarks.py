@@ -16,6 +16,7 @@ import beyond_accuracy
 import load_large
 import rivals
 import sasrec
+import scaling
 import step_costs
 import svae_batching
 import svae_runs
@@ -229,3 +230,13 @@ def test_a_rival_learns_from_what_it_is_handed(name, world_split, tmp_path):
     vr.fit(popularity, world_split)
     assert row["ndcg@100"] > vr.evaluate(popularity, world_split.test, ks=(100,))["ndcg@100"]
     assert min(row[name] for name in ("epoch_seconds", "evaluation_seconds", "floor_seconds", "peak_mb")) > 0
+
+
+def test_a_small_world_is_timed_and_weighed(tmp_path, monkeypatch):
+    monkeypatch.setattr(scaling, "WORLDS", tmp_path)
+    scaling.world(60_000, 1000)
+    row = scaling.measure(60_000, 1000, n_steps=2)
+    assert (row["users"], row["items"], row["steps"]) == (600, 1000, 2)
+    assert 0 < row["loading_share"] < 1 and 0 < row["seconds_a_step"] < row["epoch_seconds"] * 2
+    assert row["model_mb"] == pytest.approx(16 * 1.5e6 / 2**20, rel=0.1)
+    assert row["dense_mb"] == pytest.approx(4 * 600 * 1000 / 2**20)

@@ -129,6 +129,16 @@ def test_what_chapter_7_says_of_the_short_runs_holds(sequence_runs):
     assert value["quiet start"] < unchanged - 0.03
 
 
+def test_what_chapter_11_says_of_size_is_in_its_table():
+    table = pd.read_csv(run.ROOT / "benchmarks" / "scaling.csv")
+    assert table["interactions"].min() < 1.2e5 and table["interactions"].max() > 9e7
+    assert table["items"].eq(100_000).all()
+    seconds = table["seconds_a_step"]
+    assert seconds.max() < 1.3 * seconds.min()  # "about the same in every world"
+    assert table["peak_mb"].max() < min(6_000, 2 * table["peak_mb"].min())
+    assert table["loading_share"].max() < 0.01
+
+
 def test_what_chapter_7_says_of_drift_holds_in_every_world(sequence_runs):
     worlds = pd.read_csv(run.ROOT / "benchmarks" / "drift.csv")
     wide = worlds.pivot(index=["drift", "seed"], columns="model", values="ndcg@100")
