@@ -61,7 +61,7 @@ help:
 	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
-	@echo "make bench                    the speed tables anew, on a quiet machine: half an hour and more"
+	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
 	@echo "make lint                     ruff over code and notebooks"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
@@ -118,8 +118,8 @@ notebooks: .venv/.installed
 lab: .venv/.installed
 	$(PY) -m jupyterlab notebooks
 
-# fused_multinomial.py keeps the rows that its table has: delete those that are to be measured again.
-BENCHMARKS := rivals evaluation fused_multinomial svae_batching serving
+# Some keep the rows that their tables have: delete those that are to be measured again.
+BENCHMARKS := rivals evaluation fused_multinomial step_costs scaling svae_batching serving
 
 bench: .venv/.installed
 	@for name in $(BENCHMARKS); do \

@@ -20,14 +20,14 @@ import argparse
 import itertools
 import json
 import platform
-import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import torch
+from sweep import fill, peak_mb
 from torch.nn import functional as F
 
 from vaerec.batches import Bags
@@ -74,24 +74,18 @@ def steps(method: str, units: int, n_items: int):
     return {"fused": fused, "plain": plain, "floor": floor}[method]
 
 
-def resident() -> float:
-    """Largest resident size of this process so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
-
-
 def measure(method: str, precision: str, units: int, n_items: int, repeats: int) -> dict:
     """Median and fastest seconds of a step, and the peak that the steps add; in this process."""
     torch.set_num_threads(1)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         step = steps(method, units, n_items)
-        before, seconds = resident(), []
+        before, seconds = peak_mb(), []
         for _ in range(repeats + 1):
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
     seconds = sorted(seconds[1:])  # the first one warms up
-    return {"median": seconds[len(seconds) // 2], "fastest": seconds[0], "mb": resident() - before}
+    return {"median": seconds[len(seconds) // 2], "fastest": seconds[0], "mb": peak_mb() - before}
 
 
 def in_own_process(*case) -> dict:
@@ -105,8 +99,7 @@ def one_row(precision: str, units: int, n_items: int, repeats: int) -> dict:
     """All methods of one case, as ratios and as raw numbers."""
     found = {method: in_own_process(method, precision, units, n_items, repeats) for method in METHODS}
     fused, plain, floor = (found[method] for method in METHODS)
-    row = {"precision": precision, "units": units, "items": n_items,
-           "time_plain_over_fused": plain["median"] / fused["median"],
+    row = {"time_plain_over_fused": plain["median"] / fused["median"],
            "time_fused_over_floor": fused["median"] / floor["median"],
            "memory_plain_over_fused": plain["mb"] / fused["mb"]}
     for method, values in found.items():
@@ -130,14 +123,9 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
-    table = pd.read_csv(TABLE) if TABLE.exists() and not options.dry else pd.DataFrame(columns=KEY)
-    there = set(table[KEY].itertuples(index=False, name=None))
-    for case in itertools.product(options.precision, options.units, options.items):
-        if case not in there:
-            row = pd.DataFrame([one_row(*case, options.repeats)])
-            table = row if table.empty else pd.concat([table, row], ignore_index=True)
-            if not options.dry:
-                table.to_csv(TABLE, index=False)
+    table = fill(None if options.dry else TABLE, KEY,
+                 itertools.product(options.precision, options.units, options.items),
+                 partial(one_row, repeats=options.repeats))
     print(table.drop(columns=["rows", "torch", "machine"]).to_string(index=False))
 
 

@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from sweep import peak_mb
 
 import vaerec as vr
 
@@ -85,9 +85,7 @@ def one(what: str, path: Path) -> dict:
             split = vr.protocols.LIANG_2018(log, n_heldout=10_000)
             assert len(split.train) > 0
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": round(seconds, 2),
-            "peak_mb": round(peak / (2**20 if platform.system() == "Darwin" else 2**10))}
+    return {"seconds": round(seconds, 2), "peak_mb": round(peak_mb())}
 
 
 def measure(what: str, path: Path) -> dict:

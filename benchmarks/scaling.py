@@ -27,8 +27,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
@@ -37,6 +35,7 @@ from pathlib import Path
 import lightning as L
 import pandas as pd
 import torch
+from sweep import fill, peak_mb
 
 import vaerec as vr
 
@@ -101,12 +100,11 @@ def measure(size: int, n_items: int, n_steps: int) -> dict:
     epoch = float("nan")
     if size <= MOST_FOR_EPOCH:
         epoch = vr.fit(vr.models.MVAE(n_items), split, max_epochs=1, batch_size=BATCH)["seconds"].item()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"users": split.train.n_users, "items": n_items, "interactions": len(split.train),
             "shards": split.train.n_shards, "seconds_a_step": step + loading,
             "steps": -(-split.train.n_users // BATCH), "epoch_seconds": epoch,
             "loading_share": loading / (step + loading),
-            "peak_mb": peak / (2**20 if platform.system() == "Darwin" else 2**10),
+            "peak_mb": peak_mb(),
             "model_mb": 16 * sum(p.numel() for p in vr.models.MVAE(n_items).parameters()) / 2**20,
             "dense_mb": 4 * split.train.n_users * n_items / 2**20}
 
@@ -123,20 +121,19 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
-    rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() and not options.dry else []
-    for size in options.sizes:
-        if size in [row["size"] for row in rows]:
-            continue
+    def one_row(size: int) -> dict:
         world(size, options.items)
         command = [sys.executable, __file__, "--measure", json.dumps([size, options.items, options.steps])]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        row = {"size": size} | json.loads(done.stdout.splitlines()[-1]) | {
+        row = json.loads(done.stdout.splitlines()[-1]) | {
             "threads": torch.get_num_threads(), "cores": os.cpu_count(),
             "torch": torch.__version__.partition("+")[0]}
-        rows.append(row)
-        if not options.dry:
-            pd.DataFrame(rows).sort_values("size").round(4).to_csv(TABLE, index=False)
         print(pd.Series(row).to_string(), flush=True)
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+
+    table = fill(None if options.dry else TABLE, ["size"], [(size,) for size in options.sizes], one_row)
+    if not options.dry:
+        table.sort_values("size").to_csv(TABLE, index=False)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ adam     torch's fused Adam on all weights; its sums stay in float32 whatever th
 in CPU seconds of one thread (`time.process_time`), so that a busy second core disturbs little. Each case
 has a process of its own. ``gmacs`` (10^9 multiply-adds a second, a product of matrices of 2,048 x 2,048 in
 the case's precision) and ``gigabytes`` (10^9 bytes read and written a second, one vector of 256 MB added to
-another) XX
+another) say what the machine can do meanwhile: the chapter computes the floor of each part from them.
+``large_pages_ms`` is the step once more with large pages of memory, which THP_MEM_ALLOC_ENABLE=1 makes
+PyTorch ask for. Appends one row a case to step_costs.csv and skips rows that are there.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import torch
+from sweep import fill
 
 import vaerec as vr
 from vaerec.batches import Bags
@@ -113,7 +116,7 @@ def measure(precision: str, n_users: int, n_items: int, rounds: int) -> dict[str
     actions = {"product": lambda: torch.mm(square, square), "moved": lambda: one.add_(other)}
     of_step = parts(n_users, n_items, low)
     if HUGE_PAGES in os.environ:
-        return milliseconds({"step_huge_pages_ms": of_step["step"]}, rounds)
+        return milliseconds({"large_pages_ms": of_step["step"]}, rounds)
     taken = milliseconds(actions | of_step, rounds)
     product, moved = taken.pop("product"), taken.pop("moved")
     row = {"gmacs": 2048**3 / product / 1e6, "gigabytes": 3 * 4 * 2**26 / moved / 1e6}
@@ -125,6 +128,14 @@ def in_own_process(*case, **environment) -> dict[str, float]:
     done = subprocess.run([sys.executable, __file__, "--measure", json.dumps(case)], check=True,
                           capture_output=True, text=True, env=os.environ | environment)
     return json.loads(done.stdout)
+
+
+def one_row(*case, rounds: int) -> dict:
+    """One case, without and with large pages."""
+    found = in_own_process(*case, rounds) | in_own_process(*case, rounds, **{HUGE_PAGES: "1"})
+    row = {name: round(value, 3) for name, value in found.items()}
+    return row | {"per_user": PER_USER, "units": UNITS, "latent": LATENT, "rounds": rounds, "threads": 1,
+                  "torch": torch.__version__, "machine": platform.machine()}
 
 
 def main() -> None:
@@ -140,20 +151,9 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
-    table = pd.read_csv(TABLE) if TABLE.exists() and not options.dry else pd.DataFrame(columns=KEY)
-    there = set(table[KEY].itertuples(index=False, name=None))
-    for case in itertools.product(options.precision, options.users, options.items):
-        if case not in there:
-            row = dict(zip(KEY, case, strict=True))
-            found = in_own_process(*case, options.rounds)
-            found |= in_own_process(*case, options.rounds, **{HUGE_PAGES: "1"})
-            row |= {name: round(value, 3) for name, value in found.items()}
-            row |= {"per_user": PER_USER, "units": UNITS, "latent": LATENT, "rounds": options.rounds,
-                    "threads": 1, "torch": torch.__version__, "machine": platform.machine()}
-            table = pd.concat([table, pd.DataFrame([row])], ignore_index=True) if len(table) \
-                else pd.DataFrame([row])
-            if not options.dry:
-                table.to_csv(TABLE, index=False)
+    table = fill(None if options.dry else TABLE, KEY,
+                 itertools.product(options.precision, options.users, options.items),
+                 partial(one_row, rounds=options.rounds))
     print(table.drop(columns=["torch", "machine"]).to_string(index=False))
 
 

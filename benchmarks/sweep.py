@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
+import resource
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -41,6 +43,35 @@ def sweep(table: Path, runs: Iterable[tuple[str, int]], one_run: Callable[[str, 
         rows = one_run(variant, seed)
         append(table, rows)
         print(*rows, sep="\n", flush=True)
+
+
+def fill(table: Path | None, key: list[str], cases: Iterable[tuple],
+         one_row: Callable[..., dict]) -> pd.DataFrame:
+    """Make the row of each case that the table does not have, and write the table after each.
+
+    Parameters
+    ----------
+    table : Path, optional
+        CSV with the columns of ``key``; begun if it is not there. Without it nothing is read or written.
+    key : list of str
+        What a case is made of.
+    one_row : callable
+        The other columns of a case.
+    """
+    rows = pd.read_csv(table).to_dict("records") if table and table.exists() else []
+    there = {tuple(row[name] for name in key) for row in rows}
+    for case in cases:
+        if case not in there:
+            rows.append(dict(zip(key, case, strict=True)) | one_row(*case))
+            if table:
+                pd.DataFrame(rows).to_csv(table, index=False)
+    return pd.DataFrame(rows)
+
+
+def peak_mb() -> float:
+    """Largest resident size of this process so far, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
 def append(table: Path, rows: list[dict]) -> None:

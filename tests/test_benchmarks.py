@@ -20,6 +20,7 @@ import scaling
 import step_costs
 import svae_batching
 import svae_runs
+import sweep
 
 import vaerec as vr
 
@@ -230,6 +231,23 @@ def test_a_rival_learns_from_what_it_is_handed(name, world_split, tmp_path):
     vr.fit(popularity, world_split)
     assert row["ndcg@100"] > vr.evaluate(popularity, world_split.test, ks=(100,))["ndcg@100"]
     assert min(row[name] for name in ("epoch_seconds", "evaluation_seconds", "floor_seconds", "peak_mb")) > 0
+
+
+def test_a_table_is_filled_where_it_has_gaps_and_survives_an_interruption(tmp_path):
+    table, made = tmp_path / "table.csv", []
+
+    def one_row(name: str, size: int) -> dict:
+        if size == 3:
+            raise KeyboardInterrupt
+        made.append(size)
+        return {"square": size**2}
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.fill(table, ["name", "size"], [("a", 1), ("a", 2), ("a", 3)], one_row)
+    whole = sweep.fill(table, ["name", "size"], [("a", 1), ("a", 4), ("a", 2)], one_row)
+    assert made == [1, 2, 4]
+    assert whole["square"].tolist() == [1, 4, 16] == pd.read_csv(table)["square"].tolist()
+    assert len(sweep.fill(None, ["name", "size"], [("a", 1)], one_row)) == 1
 
 
 def test_a_small_world_is_timed_and_weighed(tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ class _LinearMultinomial(torch.autograd.Function):
         with torch.autocast(device, enabled=False):
             hidden, weight, bias = (tensor.to(low) for tensor in inputs)
             memory = _aligned(min(chunk, len(hidden)), len(weight), like=row_weight)
-            product = torch.empty_like(weight)
+            product = torch.empty_like(weight) if low != row_weight.dtype else None
             for first, part in enumerate(bags.split(chunk)):
                 rows = slice(first * chunk, (first + 1) * chunk)
                 logits = _linear_into(memory[:part.n_users], hidden[rows], weight, bias)  # [chunk, I]
@@ -157,7 +157,7 @@ def _multinomial_push(logits: Tensor, bags: Bags, weight: Tensor) -> tuple[Tenso
     return value - (spent * (norm.log() + peak)).sum(), push
 
 
-def _add_product(total: Tensor, a: Tensor, b: Tensor, memory: Tensor) -> None:
+def _add_product(total: Tensor, a: Tensor, b: Tensor, memory: Tensor | None) -> None:
     """Add a @ b to total; where their types differ, the product is written into ``memory`` first."""
     if a.dtype == total.dtype:
         total.addmm_(a, b)
