@@ -14,6 +14,14 @@ PAGES = [CONTENTS["root"]] + [
     chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
 
 
+# Paragraphs that show a formula's marks: code may hold a dollar, text may not.
+SOURCE_LEFT = """paragraphs => paragraphs.map(p => {
+  const copy = p.cloneNode(true);
+  copy.querySelectorAll("code, mjx-container").forEach(part => part.remove());
+  return copy.textContent;
+}).filter(text => text.includes("$"))"""
+
+
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light")],
                 ids=["light", "dark", "phone"], scope="module")
 def screen(request, browser):
@@ -44,6 +52,7 @@ def test_a_page_is_whole(name, screen, address):
         assert image.evaluate("i => i.complete && i.naturalWidth > 0"), image.get_attribute("src")
     # No formula is left as its source, and none holds an error.
     assert page.locator(".bd-article .math:not(:has(mjx-container)), mjx-merror").count() == 0
+    assert page.locator(".bd-article p").evaluate_all(SOURCE_LEFT) == []
     body = page.locator(".bd-article").inner_text()
     assert not re.search(r"\\(frac|sum|mathrm|begin)\b", body)
     assert barriers(page) == []

@@ -135,6 +135,13 @@ def test_no_number_in_the_text_is_typed_by_hand(notebook):
     assert found == []
 
 
+def test_displayed_formulas_stand_alone(notebook):
+    # Inside a paragraph the book reads them as part of its line, or not at all.
+    found = [text for text in markdown(notebook) for piece in text.split("\n\n")
+             if "$$" in piece and not re.fullmatch(r"\s*\$\$.*\$\$\s*(</details>\s*)?", piece, re.DOTALL)]
+    assert found == []
+
+
 def test_a_chapter_leads_to_the_glossary(notebook):
     assert "](../book/notation.md)" in notebook.cells[0].source
 
