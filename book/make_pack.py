@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OFTEN_MISSING = ("lightning", "lightning-utilities", "pytorch-lightning", "torchmetrics", "pooch",
                  "platformdirs", "threadpoolctl")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT", "vaerec")
-COMPARING = ("08-beyond-accuracy", "09-a-detective-story")
+COMPARING = ("06-mvae", "07-svae", "08-beyond-accuracy", "09-a-detective-story", "A1-how-tight-is-the-bound")
 README = """# Offline pack of "Variational autoencoders for recommendation", vaerec {version}
 
 Nothing here needs a network. Check that the copy is whole: `sha256sum --check SHA256SUMS`
@@ -54,8 +54,8 @@ not pass on.
 ## Use the checkpoints
 
 `checkpoints` holds models trained on the synthetic data with the settings of the profile `quick`;
-`scores.json` says what two of them reach. On Kaggle, chapters 8 and 9 find theirs by themselves; elsewhere
-name the folder in the environment variable `VAEREC_MODELS`.
+`scores.json` says what two of them reach. On Kaggle, chapters 6 to 9 and A1 find theirs by themselves;
+elsewhere name the folder in the environment variable `VAEREC_MODELS`.
 
 ```python
 import vaerec as vr

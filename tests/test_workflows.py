@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,12 @@ def test_each_make_target_exists(path):
     called = {target for line in re.findall(r"\bmake ([\w -]+)\b(?!=)", path.read_text())
               for target in line.split()}
     assert called and called <= TARGETS
+
+
+def test_the_workflows_are_what_github_reads():
+    schema = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    subprocess.run([*schema, "vendor.github-workflows", *FILES[:-1]], check=True)
+    subprocess.run([*schema, "vendor.citation-file-format", ROOT / "CITATION.cff"], check=True)
 
 
 @pytest.mark.parametrize("path", FILES[:-1], ids=lambda path: path.name)
@@ -61,6 +68,35 @@ def test_the_hook_for_notebooks_takes_traces_of_a_run_and_nothing_else(tmp_path)
     command = shlex.split(hook["entry"].replace(".venv/bin/python", shlex.quote(sys.executable)))
     subprocess.run([*command, copy], check=True)
     assert copy.read_bytes() == (run.NOTEBOOKS / copy.name).read_bytes()
+
+
+FAKE_GH = """#!{python}
+import shutil, sys
+if sys.argv[1:3] == ["release", "list"]:
+    print("v0.2.0\\nv0.1.0")
+else:
+    _, _, tag, *_, folder = sys.argv[1:]
+    shutil.copytree(f"released/{{tag}}", folder)
+"""
+
+
+def test_each_release_keeps_its_book(tmp_path):
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]["steps"]
+    (step,) = (step for step in steps if "release" in step.get("name", ""))
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(FAKE_GH.format(python=sys.executable))
+    gh.chmod(0o755)
+    for tag in ("v0.1.0", "v0.2.0"):
+        page = tmp_path / "packed" / tag / "pack" / "html" / "notebooks" / "page.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(tag)
+        shutil.make_archive(tmp_path / "released" / tag / "pack", "zip", tmp_path / "packed" / tag, "pack")
+    (tmp_path / "_build" / "html").mkdir(parents=True)
+    subprocess.run(["bash", "-ec", step["run"]], cwd=tmp_path, check=True,
+                   env=os.environ | {"PATH": f"{gh.parent}:{os.environ['PATH']}"})
+    for tag in ("v0.1.0", "v0.2.0"):
+        assert (tmp_path / "_build" / "html" / tag / "notebooks" / "page.html").read_text() == tag
 
 
 def test_only_main_is_published():

@@ -77,6 +77,38 @@ def test_bag_linear_hides_items_and_rescales_the_others(normalize):
     assert share.item() == pytest.approx(p, abs=4 * (p * (1 - p) / n) ** 0.5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bag_linear_has_the_gradients_of_pytorchs_own_layer(dtype):
+    """Also where an item stands twice in a history."""
+    _, bags = rows_and_bags(n_users=300, empty=True)
+    bags = Bags.concatenate([bags, Bags.from_histories([np.array([7, 2, 7, 7])], CPU)])
+    layer = BagLinear(10, 4, dropout=0.5, normalize=True).to(dtype).train()
+    draw_weights(layer)
+    torch.manual_seed(0)
+    ours = layer(bags)
+    torch.manual_seed(0)
+    value = nn.functional.dropout(bags.lengths().to(dtype).rsqrt()[bags.user()], 0.5)
+    theirs = layer.bias + nn.functional.embedding_bag(
+        bags.items, layer.weight, bags.offsets, mode="sum", per_sample_weights=value,
+        include_last_offset=True)
+    assert torch.equal(ours, theirs)
+    weights = torch.randn(ours.shape, dtype=dtype)
+    gradients = [torch.autograd.grad(output, list(layer.parameters()), weights) for output in (ours, theirs)]
+    for own, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, expected)
+
+
+@pytest.mark.parametrize("histories", [[[], []], [[3]], []], ids=["empty", "one film", "no users"])
+def test_bag_linear_trains_on_next_to_nothing(histories):
+    bags = Bags.from_histories([np.array(films, dtype=np.int64) for films in histories], CPU)
+    layer = BagLinear(10, 4, dropout=0.9, normalize=True).train()
+    draw_weights(layer)
+    for _ in range(20):  # the film is hidden in most of them
+        layer(bags).sum().backward()
+    assert layer.weight.grad.shape == (10, 4) and layer.weight.grad.isfinite().all()
+    assert (layer.weight.grad[[0, 1, 2, *range(4, 10)]] == 0).all()
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_log_likelihood_of_a_decoder_is_that_of_its_outputs(likelihood):
     x, bags = rows_and_bags(empty=True)
