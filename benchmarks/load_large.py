@@ -9,8 +9,7 @@ proportional to 1 / (rank + 50), half stars, seconds, rows by user, as GroupLens
 measurement has a process of its own, which imports vaerec before the clock starts; its peak memory is
 the largest resident size by `resource.getrusage`, imports included. "floor" reads the CSV's bytes once.
 
-Writes load_large.csv anew. The committed rows were made while other programs used a part of the two
-cores, the last two rows most: renew them on a quiet machine.
+Writes load_large.csv anew.
 """
 
 from __future__ import annotations

@@ -36,12 +36,12 @@ items), measured in the same process at the same precision:
     hidden -> I      600 x 3,483
     together         2.45 million weights, x 3 = 7.3 million multiply-adds a user
 
-Our first layer, I -> hidden, multiplies nothing: it gathers the rows of a history's items, about 96 x 600
-numbers, and adds their gradients up. A step of 500 users reads 115 MB forward, and reads and writes 230 MB
-backward, from and to 8 MB that the processor's cache may hold. Adam reads four numbers and writes three for
-each of 4.5 million parameters: 127 MB. Both are left out of the floor, as are softmax and noise. The rivals
-write each history as a dense row, and pay two products more (the gradient of the row is not asked for):
-2 x 3,483 x 600 = 4.2 million, 11.5 together.
+Our first layer, I -> hidden, multiplies nothing: it gathers the rows of the items that dropout leaves of a
+history, about 48 x 600 numbers, and for the gradient the rows of an item's users. A step of 500 users reads
+58 MB each way and writes 8 MB, which the processor's cache may hold. Adam reads four numbers and writes
+three for each of 4.5 million parameters: 127 MB. Both are left out of the floor, as are softmax and noise.
+The rivals write each history as a dense row, and pay two products more (the gradient of the row is not asked
+for): 2 x 3,483 x 600 = 4.2 million, 11.5 together.
 
 So where both stand on their floors, ours is 11.5 / 7.3 = 1.57 times faster in float32, whatever else is
 done: a larger factor is due to the rival's distance from its floor, and twice is out of reach against a rival
@@ -49,9 +49,10 @@ that is within 1.27 of its own floor. In bfloat16 the ratio of the two rates com
 scores alone take 2.4 million multiply-adds a user of ours, 4.5 of a rival: one that ranks in batches, as
 RecBole does, cannot be left eight times behind; one that loops over users, as Cornac does, can.
 
-What our step spends beyond its floor is, by torch.profiler and in this order: the gradient of the gathered
-rows, Adam, the gathers, softmax and tanh, and fresh memory; in bfloat16 also casts, and the same parts weigh
-twice as much beside products that take half the time. Of Lightning there is next to nothing.
+What our step spends beyond its floor is, by torch.profiler and in this order: the softmax, the gradient of
+the gathered rows, scaling the last layer's gradient, Adam, tanh, zeros, and the gathers; in bfloat16 also
+casts, and the same parts weigh twice as much beside products that take half the time. Of Lightning there is
+next to nothing.
 
 Writes rivals.csv, one row a method.
 """

@@ -4,8 +4,7 @@
     python benchmarks/step_costs.py --items 3500 --users 500 --precision float32 --dry   # one, not written
 
 A step is what `vr.fit` does with one batch, without Lightning: loss, gradients, Adam. Its parts are
-timed by themselves, forward and backward, on the same random histories of 200 items, of which dropout
-leaves 100:
+timed by themselves, forward and backward, on the same random histories of 100 items:
 
 gather   the first layer, `BagLinear`: adds up rows of weights, and the gradient of all rows
 hidden   the layers from H to 2 L and from L to H, with the sample in between
@@ -45,7 +44,7 @@ from vaerec.likelihoods import linear_multinomial
 TABLE = Path(__file__).with_suffix(".csv")
 ITEMS, USERS, PRECISIONS = (1_000, 3_500, 10_000, 35_000, 100_000), (50, 500), ("float32", "bfloat16")
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-PER_USER, UNITS, LATENT = 200, 600, 200
+PER_USER, UNITS, LATENT = 100, 600, 200
 KEY = ["precision", "users", "items"]
 
 

@@ -1,6 +1,7 @@
 """What the scripts of benchmarks/ build on: rivals, floors, and the shuffles of the sweeps."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -145,6 +146,14 @@ def test_the_floor_of_mvae_counts_three_products_a_linear_layer_and_two_for_a_de
 
 def pairs(folder: Path, part: str) -> set[tuple[int, int]]:
     return set(map(tuple, rivals.measuring.read_pairs(folder / f"{folder.name}.{part}.inter").tolist()))
+
+
+def test_a_childs_peak_of_memory_is_its_own():
+    large = np.ones(2**27)  # 1 GB, all of it written
+    code = "import measuring; print(measuring.peak_mb())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=rivals.WORKERS, capture_output=True, text=True,
+                          check=True)
+    assert 50 < float(done.stdout) < rivals.measuring.peak_mb() - large.nbytes / 2**20 / 2
 
 
 def test_rivals_are_handed_all_pairs_but_the_targets_for_training(world_split, tmp_path):
