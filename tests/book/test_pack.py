@@ -91,7 +91,7 @@ def test_what_kaggle_may_lack_is_in_it_for_any_machine(pack):
     assert len(list(pack.glob("wheels/*"))) == len(names)
 
 
-@pytest.mark.parametrize("stem", ["00-tour", "08-beyond-accuracy"])
+@pytest.mark.parametrize("stem", ["00-tour", "07-svae", "08-beyond-accuracy"])
 def test_a_chapter_runs_without_a_network(pack, installed, tmp_path, stem):
     executed, models = tmp_path / "executed.ipynb", set((pack / "checkpoints").iterdir())
     parameters = json.dumps(run.chapters()[stem]["quick"])  # JSON is YAML
