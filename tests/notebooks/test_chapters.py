@@ -142,6 +142,16 @@ def test_displayed_formulas_stand_alone(notebook):
     assert found == []
 
 
+def test_a_diagram_says_that_it_is_no_code_and_fits_the_page(notebook):
+    # Without a language the book colours its words as Python.
+    fences = [match for text in markdown(notebook)
+              for match in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+    assert all(language for language, _ in fences)
+    wide = [line for language, body in fences if language == "text"
+            for line in body.splitlines() if len(line) > 79]
+    assert wide == []
+
+
 def test_a_chapter_leads_to_the_glossary(notebook):
     assert "](../book/notation.md)" in notebook.cells[0].source
 
