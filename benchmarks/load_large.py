@@ -7,7 +7,7 @@ from the same rows in a Parquet file to a split in shards, which need not fit in
 The log is generated: 138,493 users, 26,744 items and 20,000,263 different (user, item) pairs, popularity
 proportional to 1 / (rank + 50), half stars, seconds, rows by user, as GroupLens's file has them. Each
 measurement has a process of its own, which imports vaerec before the clock starts; its peak memory is
-the largest resident size by `resource.getrusage`, imports included. "floor" reads the CSV's bytes once.
+its largest resident size, imports included. "floor" reads the CSV's bytes once.
 
 Writes load_large.csv anew.
 """

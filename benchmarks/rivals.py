@@ -50,7 +50,7 @@ scores alone take 2.4 million multiply-adds a user of ours, 4.5 of a rival: one 
 RecBole does, cannot be left eight times behind; one that loops over users, as Cornac does, can.
 
 What our step spends beyond its floor is, by torch.profiler and in this order: the softmax, the gradient of
-the gathered rows, scaling the last layer's gradient, Adam, tanh, zeros, and the gathers; in bfloat16 also
+the gathered rows, Adam, the gathers, scaling the last layer's gradient, tanh, and zeros; in bfloat16 also
 casts, and the same parts weigh twice as much beside products that take half the time. Of Lightning there is
 next to nothing.
 

@@ -47,9 +47,8 @@ class BagLinear(nn.Module):
         length = bags.lengths().to(self.weight.dtype)
         value = length.rsqrt() if self.normalize else torch.ones_like(length)
         value = nn.functional.dropout(value[bags.user()], self.dropout, self.training)  # [N]
-        if not self.training:
-            return self.bias + _sum_rows(self.weight, bags, value)
-        if self.dropout and value.device.type == "cpu":  # a GPU would have to wait for the number left
+        # A GPU would have to wait for the number of items left.
+        if self.training and self.dropout and value.device.type == "cpu":
             left = value.nonzero()[:, 0]
             bags = Bags(bags.items[left], torch.searchsorted(left, bags.offsets))
             value = value[left]
@@ -65,7 +64,7 @@ def _sum_rows(rows: Tensor, bags: Bags, value: Tensor) -> Tensor:
 class _SumRows(torch.autograd.Function):
     """`_sum_rows`, whose gradient is one, too: each item sums the rows of its users.
 
-    PyTorch's own adds user after user to rows that lie far apart, and takes twice as long.
+    PyTorch's own adds user after user to rows that lie far apart, which is slower, most on several threads.
     """
 
     @staticmethod
