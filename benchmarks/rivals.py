@@ -1,8 +1,10 @@
 """MVAE against the VAEs of RecBole and Cornac on MovieLens-1M: training, evaluation, quality; and the floors.
 
-    python benchmarks/rivals.py                   # about ten minutes on a quiet machine; the first time
-                                                  # some more, to install the rivals
+    python benchmarks/rivals.py                   # about fifteen minutes on a quiet machine; the first
+                                                  # time some more, to install the rivals
     python benchmarks/rivals.py --epochs 3 --dry  # a look at it: nothing is written
+    python benchmarks/rivals.py --seeds 0 2       # qualities alone, five seeds each: half of the runs
+    python benchmarks/rivals.py --seeds 1 2       # the other half, beside it; a quarter of an hour
 
 Each rival has an environment of its own, _build/rivals/<name>, made from the pins in
 benchmarks/rivals/<name>.txt and left alone while these stay the same; RecBole's pins need Python 3.11.
@@ -11,9 +13,12 @@ The rivals score training users only, so the held-out users' fold-in joins their
 from a third more users and know the test users beforehand, which is in their favour. One row shows ours under
 the same conditions: compare qualities there.
 
-Every method has a process of its own, one thread, 600 hidden units, 200 latent ones, batches of 500 users,
-Adam at .001, 60 epochs and one seed. Seconds are the processor's, not the clock's. Columns:
+Every method has a process of its own, 600 hidden units, 200 latent ones, batches of 500 users, Adam at .001,
+60 epochs and one seed. All run twice: on one thread, in seconds of the processor, and on two, in seconds of
+the clock, where what a method does on one thread alone makes the other wait. Columns:
 
+    processor            as Linux names it. A run replaces the rows of its own processor and keeps the others:
+                         how much faster bfloat16 is, and so the whole comparison, depends on it
     epoch_seconds        of training alone, for as many users as the split trains on (scaled by the number)
     step_seconds         ours: the same from a bare loop of loss, backward and Adam, without Lightning,
                          the fastest of five epochs
@@ -49,12 +54,17 @@ that is within 1.27 of its own floor. In bfloat16 the ratio of the two rates com
 scores alone take 2.4 million multiply-adds a user of ours, 4.5 of a rival: one that ranks in batches, as
 RecBole does, cannot be left eight times behind; one that loops over users, as Cornac does, can.
 
-What our step spends beyond its floor is, by torch.profiler and in this order: the softmax, the gradient of
-the gathered rows, Adam, the gathers, scaling the last layer's gradient, tanh, and zeros; in bfloat16 also
-casts, and the same parts weigh twice as much beside products that take half the time. Of Lightning there is
-next to nothing.
+What our step spends beyond its floor is, by torch.profiler: the softmax, the gradient of the gathered rows,
+Adam, the gathers, scaling the last layer's gradient, tanh, and zeros; in bfloat16 also casts. Beside products
+that take half the time, on a faster processor or in bfloat16, these parts weigh twice as much. Of Lightning
+there is next to nothing.
 
-Writes rivals.csv, one row a method.
+A processor may know bfloat16 and be slower in it: ``gemm_billions_a_second`` of both precisions says so. One
+of those in the table multiplies it at twice the rate of float32, another at half that rate (its units for
+matrices, AMX, are hidden by the virtual machine).
+
+Writes rivals.csv, one row for each processor, number of threads and method; and rivals_seeds.csv, one row for
+each seed and method, ours on the rivals' data.
 """
 
 from __future__ import annotations
@@ -63,11 +73,13 @@ import argparse
 import dataclasses
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -82,16 +94,20 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKERS, BUILD = Path(__file__).resolve().with_suffix(""), ROOT / "_build" / "rivals"
 sys.path.insert(0, str(WORKERS))
 import measuring  # noqa: E402
+from sweep import sweep  # noqa: E402
 
-TABLE = Path(__file__).with_suffix(".csv")
+TABLE, OF_SEEDS = Path(__file__).with_suffix(".csv"), Path(__file__).with_name("rivals_seeds.csv")
+SEEDS = range(5)
 RIVALS = {"recbole_multivae": "RecBole MultiVAE", "cornac_vaecf": "Cornac VAECF"}
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 OURS = {  # precision, and whether the held-out users' fold-in joins the training data, as for the rivals
     "vaerec MVAE, 32-true": ("32-true", False), "vaerec MVAE, bf16-mixed": ("bf16-mixed", False),
-    "vaerec MVAE, 32-true, the rivals' data": ("32-true", True),
+    (SAME_DATA := "vaerec MVAE, 32-true, the rivals' data"): ("32-true", True),
 }
 EPOCHS, BARE_EPOCHS, HIDDEN, LATENT, BATCH = 60, 5, 600, 200, 500
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+THREADS = (1, 2)
+LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 # -- the rivals' environments and data ---------------------------------------------------------
@@ -135,8 +151,10 @@ def hand_over(split: vr.protocols.Split, folder: Path) -> None:
             ("train", 0, [*train, *split.validation.fold_in, *split.test.fold_in]),
             ("valid", len(train), split.validation.targets), ("test", first_test, split.test.targets)):
         pairs = [f"{user}\t{item}\n" for user, items in enumerate(histories, first) for item in items]
-        (folder / f"{folder.name}.{part}.inter").write_text(
-            "user_id:token\titem_id:token\n" + "".join(pairs), newline="\n")
+        file = folder / f"{folder.name}.{part}.inter"
+        draft = file.with_suffix(f".{os.getpid()}")  # a worker of another run may be reading the file
+        draft.write_text("user_id:token\titem_id:token\n" + "".join(pairs), newline="\n")
+        draft.replace(file)
 
 
 def joined(split: vr.protocols.Split) -> vr.protocols.Split:
@@ -152,33 +170,51 @@ def joined(split: vr.protocols.Split) -> vr.protocols.Split:
 
 # -- measuring ---------------------------------------------------------------------------------
 
-def in_own_process(python: list, script: Path, arguments: Iterable, folder: Path) -> dict:
+def processor() -> str:
+    """Maker, family and model, since virtual machines hide the name that it is sold by."""
+    said = dict(re.findall(r"^(vendor_id|cpu family|model)\s*: (.*)$",
+                           CPUINFO.read_text() if CPUINFO.exists() else "", flags=re.MULTILINE))
+    if len(said) < 3:
+        return platform.processor() or platform.machine()
+    return "{vendor_id} family {cpu family} model {model}".format(**said)
+
+
+def in_own_process(python: list, script: Path, arguments: Iterable, folder: Path, threads: int) -> dict:
     """The figures that a worker left in ``folder``, where it also works, and the scores [U, I]."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
-    done = subprocess.run([*python, script, *map(str, arguments)], cwd=folder, env=os.environ | ONE_THREAD,
+    limits = dict.fromkeys(LIMITS, str(threads))
+    done = subprocess.run([*python, script, *map(str, arguments)], cwd=folder, env=os.environ | limits,
                           capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{script.name} failed:\n{done.stderr[-4000:]}")
     return json.loads((folder / "result.json").read_text()) | {"scores": np.load(folder / "scores.npy")}
 
 
-def run_rival(name: str, handed: Path, out: Path, epochs: int) -> dict:
+def run_rival(name: str, handed: Path, out: Path, epochs: int, threads: int, seed: int = 0) -> dict:
     """One of RIVALS."""
     alone = [python_of(name), "-E"]  # without PYTHONPATH, which may lead to other versions
-    return in_own_process(alone, WORKERS / f"{name}.py", (handed, out, epochs), out)
+    return in_own_process(alone, WORKERS / f"{name}.py", (handed, out, epochs, threads, seed), out,
+                          threads)
+
+
+def run_ours(title: str, out: Path, epochs: int, threads: int, seed: int = 0) -> dict:
+    """One of OURS."""
+    return in_own_process([sys.executable], Path(__file__).resolve(),
+                          ("--epochs", epochs, "--threads", threads, "--measure", title, out, seed), out,
+                          threads)
 
 
 class Clock(L.Callback):
-    """The processor's seconds from each epoch's first step to its last."""
+    """Seconds from each epoch's first step to its last."""
 
     seconds = 0.0
 
     def on_train_epoch_start(self, trainer, task):
-        self.start = time.process_time()
+        self.start = measuring.now()
 
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx):
-        now = time.process_time()
+        now = measuring.now()
         self.seconds, self.start = self.seconds + now - self.start, now
 
 
@@ -199,11 +235,13 @@ def bare_epoch(split: vr.protocols.Split, precision: str) -> float:
     return measuring.fastest(epoch, BARE_EPOCHS)
 
 
-def measure_ours(split: vr.protocols.Split, precision: str, epochs: int, folder: Path) -> None:
+def measure_ours(split: vr.protocols.Split, precision: str, epochs: int, threads: int, folder: Path,
+                 seed: int) -> None:
     """Train, evaluate, and leave figures and scores in ``folder``, as the workers do; in this process."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     model, clock = vr.models.MVAE(split.n_items, (HIDDEN,), LATENT), Clock()
-    vr.fit(model, split, max_epochs=epochs, batch_size=BATCH, lr=1e-3, precision=precision, callbacks=[clock])
+    vr.fit(model, split, max_epochs=epochs, seed=seed, batch_size=BATCH, lr=1e-3, precision=precision,
+           callbacks=[clock])
     peak = measuring.peak_mb()
     evaluation = measuring.fastest(lambda: vr.evaluate(model, split.test, ks=(10, 100)).summary())
     measuring.write(folder, model.scores(scored_users(split)).numpy(), training=clock.seconds,
@@ -267,54 +305,84 @@ def as_table(rows: dict[str, dict], rivals: Iterable[str]) -> pd.DataFrame:
     return table
 
 
+def measure_all(split: vr.protocols.Split, epochs: int, threads: int) -> pd.DataFrame:
+    """The rows of one number of threads."""
+    rows = {}
+    for number, (title, (_, with_held_out)) in enumerate(OURS.items()):
+        print(f"{title}, threads: {threads} ...", flush=True)
+        found = run_ours(title, BUILD / f"run-vaerec-{number}", epochs, threads)
+        rows[title] = as_row(found, split, epochs, rival=False, joined=with_held_out)
+    for name, title in RIVALS.items():
+        print(f"{title}, threads: {threads} ...", flush=True)
+        found = run_rival(name, BUILD / "handed", BUILD / f"run-{name}", epochs, threads)
+        rows[title] = as_row(found, split, epochs, rival=True, joined=True)
+    table = as_table(rows, RIVALS.values()).round(4).reset_index().assign(
+        epochs=epochs, torch=torch.__version__.split("+")[0])
+    for place, (name, value) in enumerate({"processor": processor(), "threads": threads}.items()):
+        table.insert(place, name, value)
+    return table
+
+
+def quality(split: vr.protocols.Split, epochs: int, title: str, seed: int) -> list[dict]:
+    """The row of one method and seed."""
+    out = BUILD / f"seed-{seed}-{title.split()[0]}"
+    names = {name: key for key, name in RIVALS.items()}
+    found = (run_rival(names[title], BUILD / "handed", out, epochs, 1, seed) if title in names
+             else run_ours(title, out, epochs, 1, seed))
+    report = vr.evaluate(Given(found["scores"]), split.test, ks=(100,))
+    return [{"variant": title, "seed": seed, "ndcg@100": round(report["ndcg@100"], 6), "epochs": epochs}]
+
+
+def merged(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
+    """The new rows, after those of ``old`` that are of other processors or numbers of threads."""
+    key = ["processor", "threads"]
+    return pd.concat([old[~old.set_index(key).index.isin(new.set_index(key).index)], new], ignore_index=True)
+
+
 def plot(table: pd.DataFrame, file: Path) -> None:
-    """Seconds of an epoch and the floors under them."""
+    """Seconds of an epoch and the floors under them, a panel for each number of threads."""
     from matplotlib.figure import Figure
 
-    axes = Figure(figsize=(7, 3), layout="constrained").subplots()
-    axes.barh(table.index, table["epoch_seconds"], label="epoch")
-    axes.barh(table.index, table["floor_seconds"], height=0.3, label="floor")
-    axes.set_xlabel("processor seconds for 4,534 users")
-    axes.legend()
+    panels = Figure(figsize=(10, 3), layout="constrained").subplots(
+        1, table["threads"].nunique(), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (threads, rows) in zip(panels, table.groupby("threads"), strict=True):
+        axes.barh(rows["method"], rows["epoch_seconds"], label="epoch")
+        axes.barh(rows["method"], rows["floor_seconds"], height=0.3, label="floor")
+        axes.set(xlabel="seconds for 4,534 users", title=f"threads: {threads}")
+    panels[0].legend()
     file.parent.mkdir(parents=True, exist_ok=True)
-    axes.figure.savefig(file)
+    panels[0].figure.savefig(file)
 
 
 def main() -> None:
     """Print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--threads", type=int, nargs="+", default=THREADS)
     parser.add_argument("--dry", action="store_true", help="write no table")
     parser.add_argument("--plot", type=Path, help="draw into this file, for example _build/rivals.svg")
-    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--seeds", type=int, nargs=2, help="this part of so many")
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     split = movielens()
     if options.measure:
         precision, with_held_out = OURS[options.measure[0]]
         measure_ours(joined(split) if with_held_out else split, precision, options.epochs,
-                     Path(options.measure[1]))
+                     options.threads[0], Path(options.measure[1]), int(options.measure[2]))
         return
     for name in RIVALS:
         install(name)
     hand_over(split, BUILD / "handed")
-    rows = {}
-    for number, (title, (_, with_held_out)) in enumerate(OURS.items()):
-        print(f"{title} ...", flush=True)
-        out = BUILD / f"run-vaerec-{number}"
-        found = in_own_process([sys.executable], Path(__file__).resolve(),
-                               ("--epochs", options.epochs, "--measure", title, out), out)
-        rows[title] = as_row(found, split, options.epochs, rival=False, joined=with_held_out)
-    for name, title in RIVALS.items():
-        print(f"{title} ...", flush=True)
-        found = run_rival(name, BUILD / "handed", BUILD / f"run-{name}", options.epochs)
-        rows[title] = as_row(found, split, options.epochs, rival=True, joined=True)
-    table = as_table(rows, RIVALS.values()).round(4).assign(
-        epochs=options.epochs, threads=1, torch=torch.__version__.split("+")[0])
+    if options.seeds:
+        sweep(OF_SEEDS, [(title, seed) for seed in SEEDS for title in (SAME_DATA, *RIVALS.values())],
+              partial(quality, split, options.epochs), *options.seeds)
+        return
+    table = pd.concat([measure_all(split, options.epochs, threads) for threads in options.threads])
     if not options.dry:
-        table.to_csv(TABLE)
+        (merged(table, pd.read_csv(TABLE)) if TABLE.exists() else table).to_csv(TABLE, index=False)
     if options.plot:
         plot(table, options.plot)
-    print(table.T.to_string())
+    print(table.set_index(["threads", "method"]).T.to_string())
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
     python benchmarks/tuning.py mvae-optuna 0    # or mvae-grid, svae-optuna, svae-grid
     python benchmarks/tuning.py mvae-optuna 1    # a second worker on the same study, beside the first
     python benchmarks/tuning.py mvae-optuna 2 postgresql://user@host/studies   # workers on several machines
-    python benchmarks/tuning.py export           # tuning.csv: a row a trial
+    python benchmarks/tuning.py export           # tuning.csv: a row a trial; from a database: export URL
     python benchmarks/tuning.py final MVAE 0 2   # the winner with five seeds: tuned.csv, half of the runs
 
 A search sees the training and the validation users and no others. It lies in an SQLite file in
 _build/tuning, or in a database that several machines reach, and can be killed at any moment: started again,
 it goes on. A trial whose worker gives no sign of life for ten minutes is started once more, from its last
-whole epoch. The budget is a number of epochs. A grid spends it on full trials; a search that prunes starts
-more trials with what it saves. "final" is what touches the test users, once, with the settings of the best
-validation score.
+whole epoch, or, by a worker that does not see the dead one's folder, from its first. Of workers on several
+machines, let the first one make the tables before the others start. The budget is a number of epochs. A grid
+spends it on full trials; a search that prunes starts more trials with what it saves. "final" is what touches
+the test users, once, with the settings of the best validation score.
 
 The blog does not say what its grid held. Ours are guesses: what one would try around the published settings.
 """
@@ -234,12 +235,14 @@ def rows_of(study: optuna.Study) -> list[dict]:
     } for trial in ended]
 
 
-def export() -> None:
-    """Write the trials of all studies."""
-    rows = []
-    for path in sorted(FOLDER.glob("*.db")):
-        rows += rows_of(optuna.load_study(study_name=path.stem, storage=f"sqlite:///{path}"))
-    pd.DataFrame(rows).to_csv(TABLE, index=False)
+def export(url: str | None = None, folder: Path = FOLDER, table: Path = TABLE) -> None:
+    """Write the trials of all studies, of a database or of the files in a folder."""
+    urls = [url] if url else [f"sqlite:///{path}" for path in sorted(folder.glob("*.db"))]
+    studies = [(name, url) for url in urls for name in optuna.get_all_study_names(url)]
+    rows = [row for name, url in studies for row in rows_of(optuna.load_study(study_name=name, storage=url))]
+    if not rows:
+        raise SystemExit(f"no trial has ended in {' or '.join(urls) or folder}: {table.name} stays as it is")
+    pd.DataFrame(rows).to_csv(table, index=False)
 
 
 def winner(model: str, trials: pd.DataFrame) -> dict:
@@ -268,7 +271,7 @@ def final_run(model: str, seed: int) -> dict:
 def main(what: str, *arguments: str) -> None:
     """See the top of this file."""
     if what == "export":
-        export()
+        export(*arguments)
     elif what == "final":
         model, *part = arguments
         sweep(FINAL, [(model, seed) for seed in FINAL_SEEDS],

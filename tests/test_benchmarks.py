@@ -195,6 +195,20 @@ def test_the_table_compares_with_the_faster_rival():
     assert table.loc["ours", ["epoch_over_floor", "step_over_floor"]].tolist() == [2, 1.5]
 
 
+def test_a_run_replaces_the_rows_of_its_own_processor_and_threads():
+    old = pd.DataFrame({"processor": ["A", "A", "B"], "threads": [1, 2, 1], "epoch_seconds": [1.0, 2.0, 3.0]})
+    new = pd.DataFrame({"processor": ["A"], "threads": [1], "epoch_seconds": [9.0]})
+    assert rivals.merged(new, old)["epoch_seconds"].tolist() == [2, 3, 9]
+
+
+def test_the_processor_is_named_as_linux_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, "CPUINFO", tmp_path / "cpuinfo")
+    assert rivals.processor()
+    of_one_core = "vendor_id\t: Maker\ncpu family\t: 6\nmodel\t\t: 85\nmodel name\t: x\n\n"
+    (tmp_path / "cpuinfo").write_text(2 * of_one_core)
+    assert rivals.processor() == "Maker family 6 model 85"
+
+
 def test_rivals_are_pinned_exactly_and_run_on_the_torch_of_the_lock():
     lock = (rivals.ROOT / "requirements.txt").read_text().splitlines()
     torch_pin = next(line for line in lock if line.startswith("torch=="))
@@ -218,7 +232,7 @@ def test_an_environment_with_other_pins_is_not_taken_for_installed(tmp_path, mon
 def test_ours_leaves_what_the_workers_leave(world_split, tmp_path):
     threads = torch.get_num_threads()
     try:
-        rivals.measure_ours(world_split, "32-true", 1, tmp_path)
+        rivals.measure_ours(world_split, "32-true", 1, 1, tmp_path, seed=0)
     finally:
         torch.set_num_threads(threads)
     found = json.loads((tmp_path / "result.json").read_text())
@@ -234,7 +248,7 @@ def test_a_rival_learns_from_what_it_is_handed(name, world_split, tmp_path):
     if not rivals.installed(name):
         pytest.skip(f"{rivals.RIVALS[name]} is not installed: python benchmarks/rivals.py does it")
     rivals.hand_over(world_split, tmp_path / "handed")
-    found = rivals.run_rival(name, tmp_path / "handed", tmp_path / "out", epochs=60)
+    found = rivals.run_rival(name, tmp_path / "handed", tmp_path / "out", epochs=60, threads=1)
     row = rivals.as_row(found, world_split, epochs=60, rival=True, joined=True)
     popularity = vr.models.Popularity(world_split.n_items)
     vr.fit(popularity, world_split)

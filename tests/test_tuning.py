@@ -72,6 +72,18 @@ def test_a_grid_trains_each_point_once_and_in_full(world_split, tmp_path):
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".db", ".lock"}
 
 
+def test_the_trials_of_a_database_are_written_and_an_empty_one_leaves_the_table(world_split, tmp_path):
+    url, table = f"sqlite:///{tmp_path / 'shared.db'}", tmp_path / "table.csv"
+    study = tuning.open_study("mvae-grid", tmp_path / "work", SEARCH, url=url)
+    table.write_text("as it was")
+    with pytest.raises(SystemExit, match="no trial has ended in sqlite:.*table.csv stays as it is"):
+        tuning.export(url, table=table)
+    assert table.read_text() == "as it was"
+    tuning.run(study, replace(SEARCH, budget=EPOCHS), world_split, tmp_path)
+    tuning.export(url, table=table)
+    assert pd.read_csv(table)["search"].tolist() == ["mvae-grid"]
+
+
 def test_pruning_starts_more_trials_within_the_budget_and_keeps_their_curves(world_split, tmp_path):
     search = replace(SEARCH, budget=10 * EPOCHS)
     study = tuning.open_study("mvae-optuna", tmp_path, search)

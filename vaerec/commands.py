@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from vaerec import models, protocols, shards
@@ -14,10 +15,11 @@ from vaerec.datasets import load
 from vaerec.evaluation import evaluate as evaluate_model
 from vaerec.models import TopNRecommender
 from vaerec.protocols import Split
+from vaerec.training import HISTORY, processes
 from vaerec.training import fit as fit_model
-from vaerec.training import processes
 
-SETTINGS, MODEL, ITEMS = "settings.json", "model.safetensors", "items.csv"
+# Parquet keeps the type of the raw ids: the text "7" is not the number 7.
+SETTINGS, MODEL, ITEMS = "settings.json", "model.safetensors", "items.parquet"
 PROTOCOLS = ("LIANG_2018", "SACHDEVA_2019", "BLOG_2022", "strong_generalization", "weak_generalization")
 MODELS = [name for name in models.__all__ if name not in ("TopNRecommender", "Oracle")]  # one knows the world
 
@@ -126,16 +128,18 @@ def fit(run: Path, data: Data = Data(), model: str = "MVAE", hyper_parameters: d
     trained = _make(model, {"n_items": split.n_items, **(hyper_parameters or {})})
     rank, *_ = processes()
     if rank == 0:
-        _write_settings(run, {"data": asdict(data), "model": model, "split": split.name})
-    fit_model(trained, split, resume=run, **asdict(training))
+        _write_settings(run, {"data": asdict(data), "model": model, "split": split.name,
+                              "hyper_parameters": trained.hyper_parameters(), "training": asdict(training)})
+    history = fit_model(trained, split, resume=run, **asdict(training))
     if rank > 0:
         return
+    history.to_csv(run / HISTORY, index=False)
     trained.save(run / MODEL)
-    pd.DataFrame({"item": split.item_ids}).to_csv(run / ITEMS, index=False)
+    pd.DataFrame({"item": split.item_ids}).to_parquet(run / ITEMS, index=False)
     print(f"trained {model} on {split.name}; the model is in {run / MODEL}")
 
 
-def evaluate(run: Path, part: str = "test", ks: tuple[int, ...] = (10, 100)) -> None:
+def evaluate(run: Path, part: str = "test", ks: tuple[int, ...] = (10, 100), mask: bool = True) -> None:
     """Print the metrics of a run's model on the held-out part of its split, and keep them in its folder.
 
     Parameters
@@ -146,6 +150,8 @@ def evaluate(run: Path, part: str = "test", ks: tuple[int, ...] = (10, 100)) -> 
         "test" or "validation".
     ks : tuple of int
         Lengths of the lists.
+    mask : bool
+        Keep seen items out of the lists. Without it the file is called after it, such as test-unmasked.csv.
 
     Raises
     ------
@@ -158,8 +164,8 @@ def evaluate(run: Path, part: str = "test", ks: tuple[int, ...] = (10, 100)) -> 
         raise ValueError(f"part={part!r}: expected 'test' or 'validation'")
     model, settings = _read(run)
     split = Data(**settings["data"]).split()
-    report = evaluate_model(model, getattr(split, part), ks=ks)
-    report.summary().to_csv(run / f"{part}.csv")
+    report = evaluate_model(model, getattr(split, part), ks=ks, mask=mask)
+    report.summary().to_csv(run / f"{part}{'' if mask else '-unmasked'}.csv")
     print(split.name, report.summary().round(4).to_string(), *report.alarms, sep="\n")
 
 
@@ -188,8 +194,9 @@ def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown:
     """
     model, _ = _read(run)
     log = load(histories)
-    item_ids = pd.read_csv(run / ITEMS, dtype={"item": log.item_ids.dtype})["item"].to_numpy()
-    lists = model.recommend([log.item_ids[items] for items in log.sequences()], k, item_ids=item_ids,
+    item_ids = pd.read_parquet(run / ITEMS)["item"].to_numpy()
+    raw = _as_in_training(log.item_ids, item_ids)
+    lists = model.recommend([raw[items] for items in log.sequences()], k, item_ids=item_ids,
                             on_unknown=on_unknown)
     lists["user"] = log.user_ids[lists["user"]]
     lists.to_csv(output, index=False)
@@ -254,6 +261,15 @@ def _make(name: str, hyper_parameters: dict) -> TopNRecommender:
         return getattr(models, name).from_hyper_parameters(hyper_parameters)
 
 
+def _as_in_training(raw: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
+    """Raw ids with the types of the catalogue's; those that it does not have stay as they are.
+
+    Whether a file's ids are numbers depends on all that stand in it: one "new-7" makes the others text.
+    """
+    place = pd.Index(item_ids.astype(str)).get_indexer(raw.astype(str))
+    return np.where(place >= 0, item_ids[place].astype(object), raw.astype(object))
+
+
 @contextlib.contextmanager
 def _arguments(given: str):
     """An argument that a function does not have is the user's, not a bug."""
@@ -267,8 +283,12 @@ def _write_settings(run: Path, settings: dict) -> None:
     """Once: a folder belongs to one run."""
     path = run / SETTINGS
     run.mkdir(parents=True, exist_ok=True)
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise ValueError(f"{run} holds another run ({path} differs): choose another folder")
+    settings = json.loads(json.dumps(settings))  # tuples become lists, as in the file
+    there = json.loads(path.read_text()) if path.exists() else settings
+    if there != settings:
+        other = [name for name in settings if there.get(name) != settings[name]]
+        raise ValueError(f"{run} holds another run ({path} has other {' and '.join(other)}): choose another "
+                         "folder")
     path.write_text(json.dumps(settings, indent=1))
 
 

@@ -1,6 +1,6 @@
 """Cornac's VAECF on the pairs that rivals.py handed over; run by it, in an environment of its own.
 
-    python cornac_vaecf.py <handed> <out> <epochs>
+    python cornac_vaecf.py <handed> <out> <epochs> <threads> <seed>
 
 It has no choice of weights by validation: the last ones are taken.
 """
@@ -28,15 +28,15 @@ def as_dataset(pairs: np.ndarray, like: Dataset | None = None) -> Dataset:
                          global_uid_map=maps[0], global_iid_map=maps[1], seed=0)
 
 
-def main(handed: Path, out: Path, epochs: int) -> None:
+def main(handed: Path, out: Path, epochs: int, threads: int, seed: int) -> None:
     """Train, evaluate, and leave figures and scores in ``out``."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     train, test = (measuring.read_pairs(handed / f"{handed.name}.{part}.inter") for part in ("train", "test"))
     n_items = 1 + int(train[:, 1].max())
     train_set = as_dataset(train)
     test_set = as_dataset(test, like=train_set)
-    model = VAECF(k=200, autoencoder_structure=[600], n_epochs=epochs, batch_size=500, beta=0.2, seed=0)
-    training = measuring.cpu_seconds(lambda: model.fit(train_set))
+    model = VAECF(k=200, autoencoder_structure=[600], n_epochs=epochs, batch_size=500, beta=0.2, seed=seed)
+    training = measuring.seconds(lambda: model.fit(train_set))
     peak = measuring.peak_mb()
     evaluation = measuring.fastest(lambda: ranking_eval(model, METRICS, train_set, test_set))
     columns = [train_set.iid_map[item] for item in range(n_items)]
@@ -46,4 +46,4 @@ def main(handed: Path, out: Path, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -16,16 +16,21 @@ ROWS, HIDDEN, REPEATS = 500, 600, 5
 STATUS = Path("/proc/self/status")
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Seconds of computing that one call takes, on all threads together."""
-    start = time.process_time()
+def now() -> float:
+    """Seconds of the processor on one thread, which others disturb little, and of the clock on several."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """What one call takes, by `now`."""
+    start = now()
     work()
-    return time.process_time() - start
+    return now() - start
 
 
 def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """Of some calls."""
-    return min(cpu_seconds(work) for _ in range(repeats))
+    return min(seconds(work) for _ in range(repeats))
 
 
 def gemm_rate(n_items: int, dtype: torch.dtype) -> float:

@@ -1,6 +1,6 @@
 """RecBole's MultiVAE on the pairs that rivals.py handed over; run by it, in an environment of its own.
 
-    python recbole_multivae.py <handed> <out> <epochs>
+    python recbole_multivae.py <handed> <out> <epochs> <threads> <seed>
 
 It keeps the weights of the best validation NDCG@100, as its trainer does when given validation data;
 that is off the clock.
@@ -29,18 +29,18 @@ torch.load = functools.partial(torch.load, weights_only=False)
 
 
 class TimedTrainer(Trainer):
-    """Adds up the processor's seconds of training alone."""
+    """Adds up the seconds of training alone."""
 
     seconds = 0.0
 
     def _train_epoch(self, *args, **kwargs):
         losses = []
-        self.seconds += measuring.cpu_seconds(
+        self.seconds += measuring.seconds(
             lambda: losses.append(super(TimedTrainer, self)._train_epoch(*args, **kwargs)))
         return losses[0]
 
 
-def settings(handed: Path, out: Path, epochs: int, n_items: int) -> Config:
+def settings(handed: Path, out: Path, epochs: int, n_items: int, seed: int) -> Config:
     """Liang et al.'s sizes; batches of 500 users in training and in evaluation."""
     sys.argv = sys.argv[:1]  # RecBole takes what stands there as settings of its own
     return Config(model="MultiVAE", dataset=handed.name, config_dict={
@@ -49,7 +49,7 @@ def settings(handed: Path, out: Path, epochs: int, n_items: int) -> Config:
         "mlp_hidden_size": [600], "latent_dimension": 400,  # 400: mean and log-variance together
         "epochs": epochs, "train_batch_size": 500, "eval_batch_size": 500 * (n_items + 1),
         "train_neg_sample_args": None, "metrics": METRICS, "topk": [10, 100], "valid_metric": "NDCG@100",
-        "stopping_step": epochs, "use_gpu": False, "seed": 0, "show_progress": False, "state": "ERROR",
+        "stopping_step": epochs, "use_gpu": False, "seed": seed, "show_progress": False, "state": "ERROR",
     })
 
 
@@ -63,12 +63,12 @@ def scores(model: MultiVAE, dataset, users: np.ndarray, n_items: int) -> np.ndar
     return flat.view(len(users), -1)[:, torch.as_tensor(items)].numpy()
 
 
-def main(handed: Path, out: Path, epochs: int) -> None:
+def main(handed: Path, out: Path, epochs: int, threads: int, seed: int) -> None:
     """Train, evaluate, and leave figures and scores in ``out``."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     test = measuring.read_pairs(handed / f"{handed.name}.test.inter")
     n_items = 1 + int(measuring.read_pairs(handed / f"{handed.name}.train.inter")[:, 1].max())
-    config = settings(handed, out, epochs, n_items)
+    config = settings(handed, out, epochs, n_items, seed)
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     train_data, valid_data, test_data = data_preparation(config, dataset)
@@ -84,4 +84,4 @@ def main(handed: Path, out: Path, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

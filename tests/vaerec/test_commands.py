@@ -1,9 +1,13 @@
 """The command line does what the functions do, keeps it in a folder, and ends in one line when it cannot."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,6 +17,10 @@ from vaerec import commands
 from vaerec.__main__ import main
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import results  # noqa: E402 - a script of that folder
+import tuning  # noqa: E402
+
 CONFIGS = sorted((ROOT / "benchmarks" / "configs").glob("*.yaml"))
 SMALL = ["--data.options", "{n_users: 400, n_items: 200}", "--data.protocol_options", "{n_heldout: 60}"]
 MVAE = ["--hyper_parameters", "{hidden_dims: [20], latent_dim: 5, beta: 0.2}",
@@ -138,6 +146,64 @@ def test_an_unknown_item_is_named_or_skipped(run, world_split, tmp_path):
     assert len(pd.read_csv(tmp_path / "lists.csv")) == 10
 
 
+@pytest.fixture(scope="module")
+def run_with_text_ids(world, tmp_path_factory) -> Path:
+    """Popularity, trained on a log in which some ids of items are words."""
+    folder = tmp_path_factory.mktemp("text")
+    item = pd.Series(world.item_ids[world.item].astype(str)).where(world.item > 2, "sku-" + pd.Series(
+        world.item.astype(str)))
+    pd.DataFrame({"user": world.user_ids[world.user], "item": item}).to_csv(folder / "log.csv", index=False)
+    main(["fit", "--run", str(folder / "run"), "--model", "Popularity", "--data.source",
+          str(folder / "log.csv"), "--data.protocol_options", "{n_heldout: 60}"])
+    return folder / "run"
+
+
+def recommended(run: Path, items: list, folder: Path, *more: str) -> list[str]:
+    """Items for one user with these, as they stand in the file that is written."""
+    pd.DataFrame({"user": 1, "item": items}).to_csv(folder / "log.csv", index=False)
+    main(["recommend", "--run", str(run), "--histories", str(folder / "log.csv"),
+          "--output", str(folder / "lists.csv"), *more])
+    return pd.read_csv(folder / "lists.csv", dtype=str)["item"].tolist()
+
+
+def test_ids_mean_the_same_whatever_else_stands_in_the_file(run, run_with_text_ids, world_split, tmp_path):
+    numbers = world_split.item_ids[[3, 8]].tolist()
+    alone = recommended(run, numbers, tmp_path)
+    assert recommended(run, [*numbers, "new-sku"], tmp_path, "--on_unknown", "skip") == alone
+    with pytest.raises(SystemExit, match="item new-sku is not in the catalogue"):
+        recommended(run, [*numbers, "new-sku"], tmp_path)
+    both = recommended(run_with_text_ids, ["sku-0", numbers[0]], tmp_path)
+    assert len(both) == 10 and not {"sku-0", str(numbers[0])} & set(both)
+    only_numbers = recommended(run_with_text_ids, numbers, tmp_path)
+    assert len(only_numbers) == 10 and not set(map(str, numbers)) & set(only_numbers)
+
+
+def test_a_run_says_what_it_was_and_is_not_overwritten_by_another(tmp_path):
+    fit(tmp_path, "--model", "EASE", "--hyper_parameters", "{l2: 10}", "--training.seed", "3")
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["hyper_parameters"]["l2"] == 10 and settings["training"]["seed"] == 3
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1
+    model = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(SystemExit, match="has other hyper_parameters"):
+        fit(tmp_path, "--model", "EASE", "--hyper_parameters", "{l2: 99}", "--training.seed", "3")
+    assert (tmp_path / "model.safetensors").read_bytes() == model
+
+
+def test_torchrun_trains_one_run_with_two_processes(run, tmp_path):
+    page = (ROOT / "book" / "running.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^torchrun (--standalone .* fit) --config \S+ --run \S+$", page, re.MULTILINE)
+    command = [sys.executable, "-m", "torch.distributed.run", *shown.split(), "--run", str(tmp_path), *SMALL,
+               *MVAE, "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("the model is in") == 1
+    ours, theirs = (pd.read_csv(folder / "history.csv")["loss"] for folder in (tmp_path, run))
+    # Dropout and noise are others than those of one process.
+    np.testing.assert_allclose(ours, theirs, rtol=0.02)
+    main(["evaluate", "--run", str(tmp_path), "--ks", "[10]"])
+
+
 def test_it_runs_as_a_module(tmp_path):
     command = [sys.executable, "-m", "vaerec", "fit", "--run", str(tmp_path), "--model", "Nothing"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -145,25 +211,50 @@ def test_it_runs_as_a_module(tmp_path):
     assert "error: model='Nothing'" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_row_of_the_results_has_a_file():
+    models = {"EASE, recent films weigh more": "ease-recent", "EASE, seen films not masked": "ease",
+              "Mult-DAE": "multdae", "MVAE, tuned": "mvae-tuned", "SVAE, tuned": "svae-tuned"}
+    rows = {f"{models.get(row.model, row.model.lower())}-{row.protocol}" for row in results.ROWS}
+    assert rows == {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize("name", ["mvae-tuned-liang", "svae-tuned-sachdeva"])
+def test_a_tuned_row_is_the_best_trial(name):
+    config = yaml.safe_load((CONFIGS[0].parent / f"{name}.yaml").read_text())
+    name, training = config["model"], config["training"]
+    search = tuning.SEARCHES[name.lower()]
+    settings = tuning.winner(name, pd.read_csv(tuning.TABLE))
+    for key in tuning.FIT:
+        assert training[key] == pytest.approx(settings.pop(key), rel=1e-12)
+    settings |= {key: int(settings[key]) for key in ("hidden", "rnn", "latent") if key in settings}
+    model = commands._make(name, {"n_items": 30, **config["hyper_parameters"]})
+    assert model.hyper_parameters() == search.make(30, **settings).hyper_parameters()
+    assert training["max_epochs"] == tuning.FINAL_EPOCHS[name] and training["patience"] == 20
+    assert training.get("precision", "32-true") == search.precision
+    assert config["data"]["protocol"] == search.protocol
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if "tuned" not in path.stem],
+                         ids=lambda path: path.stem)
 def test_a_published_row_is_what_its_chapter_does(path):
     config = yaml.safe_load(path.read_text())
     profiles = yaml.safe_load((ROOT / "notebooks" / "profiles.yaml").read_text())
     model = commands._make(config["model"], {"n_items": 30, **config.get("hyper_parameters", {})})
     chapter = {"Popularity": "02-ranking-metrics-and-baselines", "EASE": "02-ranking-metrics-and-baselines",
                "MultDAE": "03-autoencoders", "MVAE": "06-mvae", "SVAE": "07-svae"}[config["model"]]
-    stem = "09-a-detective-story" if config["data"]["protocol"] == "BLOG_2022" else chapter
-    full = profiles[stem]["full"]
+    of_nine = config["data"]["protocol"] in ("BLOG_2022", "weak_generalization")
+    full = profiles["09-a-detective-story" if of_nine else chapter]["full"]
     assert config["data"]["source"] == full["data"]
-    assert config.get("training", {}).get("max_epochs") == full.get("max_epochs")
-    assert config.get("training", {}).get("batch_size") == full.get("batch_size")
+    closed = config["model"] in ("Popularity", "EASE")
+    for name in ("max_epochs", "batch_size"):
+        assert config.get("training", {}).get(name) == (None if closed else full.get(name))
     settings = model.hyper_parameters()
     if config["model"] == "EASE":
         recent = settings["recency"] is not None
-        assert settings["l2"] == full["recency_l2" if recent else "l2"]
+        assert settings["l2"] == full["recency_l2" if recent else "ease_l2" if of_nine else "l2"]
         assert settings["recency"] == (full["recency"] if recent else None)
     for name in ("hidden_dims", "latent_dim", "rnn_dim", "embedding_dim"):
-        if name in full:
+        if name in full and not closed:
             assert settings[name] == full[name]
 
 

@@ -63,6 +63,19 @@ def test_an_empty_history_gets_popularity(mvae, world_split, tmp_path):
     np.testing.assert_allclose(scores[1], expected(mvae, histories, world_split)[1][1], rtol=1e-6)
 
 
+def test_weights_that_do_not_fit_into_one_file_lie_beside_it(mvae, histories, tmp_path, monkeypatch):
+    history = {"history": padded(histories)}
+    whole = session(mvae, tmp_path / "mvae.onnx").run(None, history)
+    assert not (tmp_path / "mvae.onnx.data").exists()
+    monkeypatch.setattr(vr.models.exporting, "LARGEST", 1000)
+    for _ in range(2):  # the second time over the first
+        parts = session(mvae, tmp_path / "large.onnx").run(None, history)
+        np.testing.assert_array_equal(parts[0], whole[0])
+    size = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert size["large.onnx.data"] > 30_000  # and not twice that: the first file's weights are gone
+    assert size["large.onnx"] + size["large.onnx.data"] == pytest.approx(size["mvae.onnx"], rel=0.05)
+
+
 def test_who_has_seen_nearly_everything_gets_minus_infinity(mvae, tmp_path):
     history = np.arange(mvae.n_items - 3)[None]
     items, scores = session(mvae, tmp_path / "mvae.onnx").run(None, {"history": history})

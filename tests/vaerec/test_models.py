@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -45,6 +46,16 @@ def test_recommend_never_returns_what_was_seen(fitted, world_split):
     table = fitted.recommend(raw, k=50, item_ids=world_split.item_ids)
     for user, own in table.groupby("user"):
         assert not set(own["item"]) & set(raw[user])
+
+
+def test_many_users_are_served_in_parts(fitted, world_split, monkeypatch):
+    raw = [world_split.item_ids[history] for history in world_split.test.fold_in[:23]]
+    users = world_split.test.user_ids[:23]
+    at_once = fitted.recommend(raw, k=5, item_ids=world_split.item_ids, users=users)
+    monkeypatch.setattr(vr.models.base, "AT_ONCE", 10)
+    in_parts = fitted.recommend(raw, k=5, item_ids=world_split.item_ids, users=users)
+    pd.testing.assert_frame_equal(in_parts, at_once, rtol=1e-5)
+    assert fitted.recommend([], k=5, item_ids=world_split.item_ids, users=users[:0]).empty
 
 
 def test_recommend_agrees_with_scores(fitted, world_split):

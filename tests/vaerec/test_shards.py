@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import json
+import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -327,6 +329,25 @@ def test_more_shards_than_users(tmp_path):
     assert sum(bags.n_users for bags in ShardBatches(split.train, 5, 0)) == split.train.n_users
 
 
+def test_more_files_than_may_be_open_at_once(mixed_log, tmp_path):
+    resource = pytest.importorskip("resource")
+    source = parquet(mixed_log, tmp_path / "source", n_files=120)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 60, limits[1]))
+    try:
+        split = vr.shards.from_files(source, tmp_path / "shards", n_heldout=40, n_shards=8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(split.train) > 0
+
+
+def test_folders_above_the_new_one_are_made(mixed_log, tmp_path):
+    source = parquet(mixed_log, tmp_path / "source")
+    split = vr.shards.from_files(source, tmp_path / "new" / "shards", n_heldout=40)
+    assert split.train.folder == tmp_path / "new" / "shards"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["shards"]
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"n_heldout": 200}, "takes 400 of the"), ({"n_heldout": 0}, "n_heldout=0"),
     ({"n_heldout": 5, "targets": "last"}, "targets='last'"),
@@ -335,6 +356,20 @@ def test_wrong_parameters_of_from_files(mixed_log, tmp_path, options, message):
     source = parquet(mixed_log, tmp_path / "source")
     with pytest.raises(ValueError, match=message):
         vr.shards.from_files(source, tmp_path / "shards", **options)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"n_shards": 12, "lanes": 8}, "n_shards=12, lanes=8"), ({"min_rating": 4}, "no column 'rating'"),
+    ({"folder": "source"}, "is not empty")])
+def test_what_cannot_come_to_an_end_is_refused_before_anything_is_dealt(mixed_log, tmp_path, monkeypatch,
+                                                                        options, message):
+    source = parquet(mixed_log, tmp_path / "source", n_files=1)
+    log = pd.read_parquet(source / "0.parquet").rename(columns={"rating": "stars"})
+    log.to_parquet(source / "0.parquet", index=False)
+    monkeypatch.setattr(sys.modules["vaerec.shards.from_files"], "_deal", lambda *_: pytest.fail("dealt"))
+    folder = tmp_path / options.pop("folder", "shards")
+    with pytest.raises(ValueError, match=message):
+        vr.shards.from_files(source, folder, n_heldout=40, **options)
 
 
 def test_sources_that_cannot_be_read(mixed_log, tmp_path):

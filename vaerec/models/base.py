@@ -15,6 +15,7 @@ from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import storage
 from vaerec.protocols import Split
 
+AT_ONCE = 500  # histories that `recommend` scores at once: its memory is theirs times the catalogue
 Histories = Sequence[np.ndarray]
 """B int64 arrays of dense item ids, oldest first."""
 
@@ -174,12 +175,18 @@ class TopNRecommender(nn.Module):
         if not 1 <= k <= self.n_items:
             raise ValueError(f"k={k}: the catalogue has {self.n_items} items")
         dense = [_to_dense(history, item_ids, on_unknown) for history in histories]
-        best = mask_seen(self.scores(dense, users), dense).topk(k, dim=1)  # values, indices [B, k]
+        values, indices = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+        for start in range(0, len(dense), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            scores = self.scores(dense[part], users[part] if users is not None else None)
+            best = mask_seen(scores, dense[part]).topk(k, dim=1)  # values, indices [B, k]
+            values.append(best.values.cpu().numpy().ravel())
+            indices.append(best.indices.cpu().numpy().ravel())
         frame = pd.DataFrame({
             "user": np.repeat(np.arange(len(dense)), k),
             "rank": np.tile(np.arange(1, k + 1), len(dense)),
-            "item": np.asarray(item_ids)[best.indices.cpu().numpy().ravel()],
-            "score": best.values.cpu().numpy().ravel(),
+            "item": np.asarray(item_ids)[np.concatenate(indices)],
+            "score": np.concatenate(values),
         })
         return frame[frame["score"] > -np.inf].reset_index(drop=True)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 PADDING = -1  # of a history that is shorter than the longest of its batch
+LARGEST = 2**31 - 2**20  # bytes of weights in one file: ONNX files end at 2 GB
 
 
 class BagServer(nn.Module):
@@ -71,6 +72,9 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
           path: str | os.PathLike) -> None:
     """Export for any number of users B and of seen items T; the catalogue's fingerprint goes along.
 
+    Weights of more than 2 GB are written to a second file, whose name ends in ``.data``, and must stay beside
+    the first.
+
     Raises
     ------
     ImportError
@@ -91,13 +95,18 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
     batch, length = torch.export.Dim("B"), torch.export.Dim("T")
     shapes = {name: {0: batch, 1: length} if name == "history" else {0: batch} for name in arguments}
     home = model.device
-    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporter about itself
-        program = torch.onnx.export(server.eval().cpu(), kwargs=arguments, dynamic_shapes=shapes, dynamo=True,
-                                    input_names=list(arguments), output_names=outputs, verbose=False)
-    server.to(home)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the exporter about itself
+            program = torch.onnx.export(server.eval().cpu(), kwargs=arguments, dynamic_shapes=shapes,
+                                        dynamo=True, input_names=list(arguments), output_names=outputs,
+                                        verbose=False)
+    finally:
+        server.to(home)
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {"model": type(model).__name__, "n_items": str(model.n_items),
                                         "catalogue": model.catalogue or ""})
-    draft = path.with_name(path.name + ".part")
-    onnx.save(proto, draft)
+    draft, data = (path.with_name(path.name + end) for end in (".part", ".data"))
+    large = sum(weights.nbytes for weights in server.state_dict().values()) > LARGEST
+    data.unlink(missing_ok=True)  # onnx would write behind what is there
+    onnx.save(proto, draft, save_as_external_data=large, location=data.name)
     os.replace(draft, path)

@@ -1,7 +1,8 @@
 """From Parquet files of interactions, of any size and in any order, to a folder of shards.
 
 Rows are first dealt out to as many buckets as there will be shards, by a hash of the user, so that a
-user's rows meet in one bucket. All else looks at one bucket at a time.
+user's rows meet in one bucket. All else looks at one bucket at a time, and keeps a number for each user
+and each item.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from vaerec.datasets.files import column_names
 from vaerec.datasets.tables import require_columns, shards_of
 from vaerec.interactions import Interactions, describe_items
 from vaerec.protocols import TARGETS, Split, choose_targets, histories
-from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, write_stream
+from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, refuse_full, refuse_uneven, write_stream
 
 MOST_SHARDS = 512  # files that are open at once
 READ = 2**20  # rows that are read at once
@@ -46,7 +47,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     source : path
         A Parquet file or a folder of them; rows in any order.
     folder : path
-        New or empty. A copy of the source lies beside it while this function runs.
+        New or empty. A copy of the source lies beside it while this function runs. In memory are one
+        bucket, the raw ids of all users with a number each, and the held-out users.
     n_heldout : int
         Users in validation, and again in test.
     user, item, rating, timestamp
@@ -69,7 +71,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     FileNotFoundError
         There is no such file.
     ValueError
-        A file cannot be read, a parameter is out of range, or too few users are left.
+        A file cannot be read, a parameter is out of range, the folder is not empty, or too few users are
+        left.
     """
     source = Path(source)
     if not source.exists():
@@ -83,18 +86,28 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     if targets not in TARGETS or not 1 <= n_shards <= MOST_SHARDS or n_heldout < 1:
         raise ValueError(f"targets={targets!r}, n_shards={n_shards}, n_heldout={n_heldout}: expected one of "
                          f"{TARGETS}, a number from 1 to {MOST_SHARDS}, and at least 1")
-    with tempfile.TemporaryDirectory(dir=Path(folder).absolute().parent) as scratch:
+    if min_rating is not None and "rating" not in names:
+        raise ValueError(f"min_rating={min_rating}, but {files[0]} has no column 'rating': say with rating= "
+                         "which column it is")
+    refuse_uneven(n_shards, lanes)
+    refuse_full(folder)
+    beside = Path(folder).absolute().parent
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside) as scratch:
         buckets = _deal(files, names, Path(scratch), n_shards)
         buckets = [bucket for bucket in buckets if _open(bucket).metadata.num_rows]
-        found = [_filtered(bucket, duplicates, min_rating, min_user_items) for bucket in buckets]
-        users = pd.concat([users for users, _ in found]).sort_values(kind="stable").index
+        users, counts = [], []
+        for bucket in buckets:
+            own, of_items = _filtered(bucket, duplicates, min_rating, min_user_items)
+            users.append(own)
+            counts = [_sum([*counts, of_items])]
+        users = pd.concat(users).sort_values(kind="stable").index
         if 2 * n_heldout >= len(users):
             raise ValueError(f"n_heldout={n_heldout} takes {2 * n_heldout} of the {len(users)} users that "
                              "are left: choose fewer, or loosen a filter")
         chosen = {"test": users[:n_heldout], "validation": users[n_heldout:2 * n_heldout]}
         rest = {part: _rows_of(buckets, chosen[part]) for part in PARTS}
-        of_rest = [-frame["item"].value_counts() for frame in rest.values()]
-        counts = pd.concat([counts for _, counts in found] + of_rest).groupby(level=0).sum()
+        counts = _sum([*counts, *(-frame["item"].value_counts() for frame in rest.values())])
         counts = counts[counts >= max(1, min_item_users)]
         held_out = {part: _questions(rest[part], counts.index, targets, fraction, seed) for part in PARTS}
         items = describe_items(counts.index.to_numpy(), None)
@@ -119,21 +132,26 @@ def _deal(files: list[Path], names: dict[str, str], scratch: Path, n_buckets: in
     schema = None
     with contextlib.ExitStack() as stack:
         for file in files:
-            source = stack.enter_context(_open(file))
-            require_columns(names, source.schema_arrow.names, file)
-            if schema is None:
-                types = source.schema_arrow
-                schema = pa.schema([(role, types.field(own).type) for role, own in names.items()])
-                writers = [stack.enter_context(pq.ParquetWriter(bucket, schema)) for bucket in buckets]
-            for batch in _batches(source, names, schema, file):
-                number = _hash(batch["user"].to_pandas()) % n_buckets
-                order = np.argsort(number, kind="stable")
-                ends = np.searchsorted(number[order], np.arange(n_buckets + 1))
-                dealt = batch.take(pa.array(order))
-                for writer, start, stop in zip(writers, ends, ends[1:], strict=False):
-                    if stop > start:
-                        writer.write_table(dealt.slice(start, stop - start))
+            with _open(file) as source:
+                require_columns(names, source.schema_arrow.names, file)
+                if schema is None:
+                    types = source.schema_arrow
+                    schema = pa.schema([(role, types.field(own).type) for role, own in names.items()])
+                    writers = [stack.enter_context(pq.ParquetWriter(bucket, schema)) for bucket in buckets]
+                for batch in _batches(source, names, schema, file):
+                    number = _hash(batch["user"].to_pandas()) % n_buckets
+                    order = np.argsort(number, kind="stable")
+                    ends = np.searchsorted(number[order], np.arange(n_buckets + 1))
+                    dealt = batch.take(pa.array(order))
+                    for writer, start, stop in zip(writers, ends, ends[1:], strict=False):
+                        if stop > start:
+                            writer.write_table(dealt.slice(start, stop - start))
     return buckets
+
+
+def _sum(counts: list[pd.Series]) -> pd.Series:
+    """Counts of items that are in some of the series, added up."""
+    return pd.concat(counts).groupby(level=0).sum()
 
 
 def _batches(source: pq.ParquetFile, names: dict[str, str], schema: pa.Schema,

@@ -208,12 +208,10 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
     ValueError
         See `write`.
     """
-    if lanes < 1 or n_shards < 1 or n_shards % lanes:
-        raise ValueError(f"n_shards={n_shards}, lanes={lanes}: the shards must be a multiple of the lanes")
+    refuse_uneven(n_shards, lanes)
+    refuse_full(folder)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: name a new folder, or delete what is in it")
     about, counts = [], np.zeros(len(items), np.int64)
     for number, bags in enumerate(shards):
         about.append(_write_shard(folder / f"shard-{number:05d}.parquet", bags))
@@ -232,6 +230,18 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
     draft.write_text(json.dumps(manifest, indent=1))
     os.replace(draft, folder / MANIFEST)
     return read(folder)
+
+
+def refuse_uneven(n_shards: int, lanes: int) -> None:
+    """Raise ValueError if the shards cannot be shared out to the lanes."""
+    if lanes < 1 or n_shards < 1 or n_shards % lanes:
+        raise ValueError(f"n_shards={n_shards}, lanes={lanes}: the shards must be a multiple of the lanes")
+
+
+def refuse_full(folder: str | os.PathLike) -> None:
+    """Raise ValueError if there is something in the folder."""
+    if Path(folder).exists() and any(Path(folder).iterdir()):
+        raise ValueError(f"{folder} is not empty: name a new folder, or delete what is in it")
 
 
 def _write_shard(path: Path, bags: Bags) -> dict:
