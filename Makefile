@@ -119,7 +119,7 @@ lab: .venv/.installed
 	$(PY) -m jupyterlab notebooks
 
 # Some keep the rows that their tables have: delete those that are to be measured again.
-BENCHMARKS := rivals evaluation fused_multinomial step_costs scaling svae_batching serving
+BENCHMARKS := rivals evaluation fused_multinomial step_costs scaling processes svae_batching serving
 
 bench: .venv/.installed
 	@for name in $(BENCHMARKS); do \

@@ -116,7 +116,7 @@ def readme_block() -> str:
 def page() -> str:
     """The tables of the page of results, in Markdown."""
     return "\n\n".join([*(_protocol_table(key) for key in PROTOCOLS), _list_table(), _time_table(),
-                        _rivals_table(), _scaling_table(), _serving_table()])
+                        _rivals_table(), _scaling_table(), _process_table(), _serving_table()])
 
 
 def _protocol_table(protocol: str) -> str:
@@ -196,6 +196,22 @@ def _scaling_table() -> str:
                            f"{row['dense_mb']:,.0f}"))
     source = (f"MVAE from shards, {table['threads'][0]} threads, generated data. Minutes are steps times the "
               "mean of 50 steps. `python benchmarks/scaling.py`.")
+    return "\n".join([*lines, "", source])
+
+
+def _process_table() -> str:
+    """One process and two, on the same two cores."""
+    table = pd.read_csv(ROOT / "benchmarks" / "processes.csv")
+    lines = ["## Processes", "", *_head("items", "processes", "threads of each", "milliseconds a step",
+                                        "times as fast", "MB of gradients sent")]
+    for _, rows in table.groupby("items"):
+        for row in rows.to_dict("records"):
+            faster = rows["milliseconds"].iloc[0] / row["milliseconds"]
+            lines.append(_line(f"{row['items']:,}", f"{row['processes']}", f"{row['threads']}",
+                               f"{row['milliseconds']:.0f}", f"{faster:.2f}", f"{row['sent_mb']:.0f}"))
+    source = (f"A step of MVAE with {table['users_a_batch'][0]} users in all, on one machine with "
+              f"{table['cores'][0]} cores; the processes average their gradients by gloo. "
+              "`python benchmarks/processes.py`.")
     return "\n".join([*lines, "", source])
 
 

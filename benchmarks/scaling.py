@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -73,14 +74,14 @@ def world(size: int, n_items: int) -> vr.protocols.Split:
     return vr.shards.read(folder)
 
 
-def step_seconds(split: vr.protocols.Split, n_steps: int) -> float:
-    """Mean of ``n_steps`` steps; more epochs than they need are announced, and never run."""
+def step_seconds(split: vr.protocols.Split, n_steps: int) -> list[float]:
+    """Of each of ``n_steps`` steps; more epochs than they need are announced, and never run."""
     clock = Clock(n_steps)
     try:
         vr.fit(vr.models.MVAE(split.n_items), split, max_epochs=WARM_UP + n_steps, batch_size=BATCH,
                callbacks=[clock])
     except Enough:
-        return sum(clock.seconds[WARM_UP:]) / n_steps
+        return clock.seconds[WARM_UP:]
     raise AssertionError("an epoch has at least one step")
 
 
@@ -96,7 +97,7 @@ def loading_seconds(split: vr.protocols.Split) -> float:
 def measure(size: int, n_items: int, n_steps: int) -> dict:
     """One size, in this process."""
     split = vr.shards.read(WORLDS / f"{size}-{n_items}")
-    step, loading = step_seconds(split, n_steps), loading_seconds(split)
+    step, loading = statistics.mean(step_seconds(split, n_steps)), loading_seconds(split)
     epoch = float("nan")
     if size <= MOST_FOR_EPOCH:
         epoch = vr.fit(vr.models.MVAE(n_items), split, max_epochs=1, batch_size=BATCH)["seconds"].item()

@@ -15,6 +15,7 @@ from vaerec.batches import Bags
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import beyond_accuracy
 import load_large
+import processes
 import rivals
 import sasrec
 import scaling
@@ -271,6 +272,13 @@ def test_a_table_is_filled_where_it_has_gaps_and_survives_an_interruption(tmp_pa
     assert made == [1, 2, 4]
     assert whole["square"].tolist() == [1, 4, 16] == pd.read_csv(table)["square"].tolist()
     assert len(sweep.fill(None, ["name", "size"], [("a", 1)], one_row)) == 1
+
+
+def test_two_processes_are_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(scaling, "WORLDS", tmp_path)
+    row = processes.one_row(1000, processes=2, threads=1, steps=2, size=60_000)
+    assert 0 < row["milliseconds"] < 10_000
+    assert row["sent_mb"] == pytest.approx(4 * (2 * 1000 * 600 + 3 * 600 * 200) / 1e6, rel=0.01)
 
 
 def test_a_small_world_is_timed_and_weighed(tmp_path, monkeypatch):

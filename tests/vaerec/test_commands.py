@@ -55,6 +55,11 @@ def test_evaluate_prints_and_keeps_the_metrics_of_the_part(run, world_split, cap
     kept = pd.read_csv(run / "validation.csv", index_col="metric")
     assert kept.loc["ndcg@50", "mean"] == pytest.approx(expected["ndcg@50"])
     assert f"{expected['ndcg@50']:.4f}" in capsys.readouterr().out
+    main(["evaluate", "--run", str(run), "--ks", "[50]", "--part", "validation", "--mask", "false"])
+    unmasked = vr.evaluate(model, world_split.validation, ks=(50,), mask=False)["ndcg@50"]
+    kept_too = pd.read_csv(run / "validation-unmasked.csv", index_col="metric")
+    assert kept_too.loc["ndcg@50", "mean"] == pytest.approx(unmasked)
+    assert kept.loc["ndcg@50", "mean"] > unmasked
 
 
 def test_a_log_that_does_not_fit_becomes_shards_and_a_run(world, tmp_path, capsys):
