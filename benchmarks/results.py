@@ -181,7 +181,10 @@ def _rivals_table() -> str:
               "of the matrix products alone, at the speed in the last column, in the row's precision: not "
               "every processor that knows bfloat16 is faster in it. Rivals train on the held-out users' "
               "fold-in, too. `python benchmarks/rivals.py`.")
-    return "\n".join([*lines, source])
+    lines += [source, "", *_head("model", "test NDCG@100, mean over seeds, 95 % interval")]
+    seeds = over_seeds(pd.read_csv(ROOT / "benchmarks" / "rivals_seeds.csv"), "ndcg@100")
+    lines += [_line(method, _mean(row)) for method, row in seeds.iterrows()]
+    return "\n".join([*lines, "", "`python benchmarks/rivals.py --seeds 0 1`."])
 
 
 def _scaling_table() -> str:
@@ -243,6 +246,10 @@ def _interval(row: Row) -> str:
     seeds = seeds_of(row)
     if seeds is None:
         return "-"
+    return _mean(seeds)
+
+
+def _mean(seeds: pd.Series) -> str:
     return f"{seeds['mean']:.4f} [{seeds['low']:.4f}, {seeds['high']:.4f}], {seeds['seeds']:.0f} seeds"
 
 

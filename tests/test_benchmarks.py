@@ -233,7 +233,7 @@ def test_an_environment_with_other_pins_is_not_taken_for_installed(tmp_path, mon
 def test_ours_leaves_what_the_workers_leave(world_split, tmp_path):
     threads = torch.get_num_threads()
     try:
-        rivals.measure_ours(world_split, "32-true", 1, 1, tmp_path, seed=0)
+        rivals.measure_ours(world_split, rivals.Ours(recbole=True), 1, 1, tmp_path, seed=0)
     finally:
         torch.set_num_threads(threads)
     found = json.loads((tmp_path / "result.json").read_text())
