@@ -149,6 +149,7 @@ class MVAE(TopNRecommender):
         Parameters
         ----------
         path : str or path
+            More than 2 GB of weights go into a second file, ``<path>.data``, which must stay beside it.
         k : int
             Length of the lists.
 

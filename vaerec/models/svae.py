@@ -218,6 +218,7 @@ class SVAE(TopNRecommender):
         Parameters
         ----------
         path : str or path
+            More than 2 GB of weights go into a second file, ``<path>.data``, which must stay beside it.
         k : int
             Length of the lists.
 
