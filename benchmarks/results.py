@@ -180,7 +180,8 @@ def _rivals_table() -> str:
     source = (f"`LIANG_2018` of MovieLens-1M, {table['epochs'][0]} epochs, one seed. The floor is the time "
               "of the matrix products alone, at the speed in the last column, in the row's precision: not "
               "every processor that knows bfloat16 is faster in it. Rivals train on the held-out users' "
-              "fold-in, too. `python benchmarks/rivals.py`.")
+              "fold-in, too. RecBole's MultiVAE learns nearly without noise and KL term, as the script "
+              "explains; so does the row of ours with its objective. `python benchmarks/rivals.py`.")
     lines += [source, "", *_head("model", "test NDCG@100, mean over seeds, 95 % interval")]
     seeds = over_seeds(pd.read_csv(ROOT / "benchmarks" / "rivals_seeds.csv"), "ndcg@100")
     lines += [_line(method, _mean(row)) for method, row in seeds.iterrows()]
