@@ -170,7 +170,7 @@ def _rivals_table() -> str:
         unit = "CPU seconds" if threads == 1 else "seconds"
         lines += [f"{processor}, threads: {threads}", "",
                   *_head("model", f"{unit} an epoch", "times the faster rival's speed", "over its floor",
-                         f"evaluation, {unit}", "peak MB", "test NDCG@100", "10⁹ multiply-adds a second")]
+                         f"evaluation, {unit}", "peak MB", "test NDCG@100", "billions a second")]
         for _, row in rows.iterrows():
             lines.append(_line(row["method"], f"{row['epoch_seconds']:.2f}",
                                f"{row['epoch_times_faster']:.2f}", f"{row['epoch_over_floor']:.2f}",
@@ -178,10 +178,11 @@ def _rivals_table() -> str:
                                f"{row['ndcg@100']:.4f}", f"{row['gemm_billions_a_second']:.0f}"))
         lines.append("")
     source = (f"`LIANG_2018` of MovieLens-1M, {table['epochs'][0]} epochs, one seed. The floor is the time "
-              "of the matrix products alone, at the speed in the last column, in the row's precision: not "
-              "every processor that knows bfloat16 is faster in it. Rivals train on the held-out users' "
-              "fold-in, too. RecBole's MultiVAE learns nearly without noise and KL term, as the script "
-              "explains; so does the row of ours with its objective. `python benchmarks/rivals.py`.")
+              "of the matrix products alone, at the multiply-adds a second of the last column, measured in "
+              "the row's precision: not every processor that knows bfloat16 is faster in it. Rivals train on "
+              "the held-out users' fold-in, too. RecBole's MultiVAE learns nearly without noise and KL term, "
+              "as the script explains; so does the row of ours with its objective. "
+              "`python benchmarks/rivals.py`.")
     lines += [source, "", *_head("model", "test NDCG@100, mean over seeds, 95 % interval")]
     seeds = over_seeds(pd.read_csv(ROOT / "benchmarks" / "rivals_seeds.csv"), "ndcg@100")
     lines += [_line(method, _mean(row)) for method, row in seeds.iterrows()]
@@ -245,9 +246,7 @@ def _value(row: Row, values: dict, digits: int) -> str:
 
 def _interval(row: Row) -> str:
     seeds = seeds_of(row)
-    if seeds is None:
-        return "-"
-    return _mean(seeds)
+    return "-" if seeds is None else _mean(seeds)
 
 
 def _mean(seeds: pd.Series) -> str:

@@ -63,8 +63,8 @@ that take half the time, on a faster processor or in bfloat16, these parts weigh
 there is next to nothing.
 
 A processor may know bfloat16 and be slower in it: ``gemm_billions_a_second`` of both precisions says so. One
-of those in the table multiplies it at twice the rate of float32, another at half that rate (its units for
-matrices, AMX, are hidden by the virtual machine).
+of those in the table multiplies it at twice the rate of float32, another at half that rate (it shows no units
+for matrices, AMX).
 
 Writes rivals.csv, one row for each processor, number of threads and method; and rivals_seeds.csv, one row for
 each seed and method, ours on the rivals' data, with our objective and with RecBole's.

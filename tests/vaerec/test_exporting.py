@@ -3,6 +3,7 @@
 import builtins
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -74,6 +75,20 @@ def test_weights_that_do_not_fit_into_one_file_lie_beside_it(mvae, histories, tm
     size = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert size["large.onnx.data"] > 30_000  # and not twice that: the first file's weights are gone
     assert size["large.onnx"] + size["large.onnx.data"] == pytest.approx(size["mvae.onnx"], rel=0.05)
+
+
+def test_an_export_that_fails_leaves_what_was_there(mvae, tmp_path, monkeypatch):
+    monkeypatch.setattr(vr.models.exporting, "LARGEST", 1000)
+    mvae.export(tmp_path / "mvae.onnx", K)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*arguments, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(onnx, "save", full)
+    with pytest.raises(OSError, match="disk full"):
+        mvae.export(tmp_path / "mvae.onnx", K)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_who_has_seen_nearly_everything_gets_minus_infinity(mvae, tmp_path):

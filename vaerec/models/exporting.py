@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -105,8 +106,14 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {"model": type(model).__name__, "n_items": str(model.n_items),
                                         "catalogue": model.catalogue or ""})
-    draft, data = (path.with_name(path.name + end) for end in (".part", ".data"))
     large = sum(weights.nbytes for weights in server.state_dict().values()) > LARGEST
-    data.unlink(missing_ok=True)  # onnx would write behind what is there
-    onnx.save(proto, draft, save_as_external_data=large, location=data.name)
-    os.replace(draft, path)
+    data = path.with_name(f"{path.name}.data")
+    # What is there already stays whole until the new files are.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        onnx.save(proto, draft, save_as_external_data=large, location=data.name)
+        if large:
+            os.replace(draft.with_name(data.name), data)
+        os.replace(draft, path)
+    if not large:
+        data.unlink(missing_ok=True)

@@ -96,18 +96,18 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     with tempfile.TemporaryDirectory(dir=beside) as scratch:
         buckets = _deal(files, names, Path(scratch), n_shards)
         buckets = [bucket for bucket in buckets if _open(bucket).metadata.num_rows]
-        users, counts = [], []
+        users, counts = [], None
         for bucket in buckets:
             own, of_items = _filtered(bucket, duplicates, min_rating, min_user_items)
             users.append(own)
-            counts = [_sum([*counts, of_items])]
+            counts = _sum(counts, of_items)
         users = pd.concat(users).sort_values(kind="stable").index
         if 2 * n_heldout >= len(users):
             raise ValueError(f"n_heldout={n_heldout} takes {2 * n_heldout} of the {len(users)} users that "
                              "are left: choose fewer, or loosen a filter")
         chosen = {"test": users[:n_heldout], "validation": users[n_heldout:2 * n_heldout]}
         rest = {part: _rows_of(buckets, chosen[part]) for part in PARTS}
-        counts = _sum([*counts, *(-frame["item"].value_counts() for frame in rest.values())])
+        counts = _sum(counts, *(-frame["item"].value_counts() for frame in rest.values()))
         counts = counts[counts >= max(1, min_item_users)]
         held_out = {part: _questions(rest[part], counts.index, targets, fraction, seed) for part in PARTS}
         items = describe_items(counts.index.to_numpy(), None)
@@ -149,8 +149,8 @@ def _deal(files: list[Path], names: dict[str, str], scratch: Path, n_buckets: in
     return buckets
 
 
-def _sum(counts: list[pd.Series]) -> pd.Series:
-    """Counts of items that are in some of the series, added up."""
+def _sum(*counts: pd.Series | None) -> pd.Series:
+    """Counts of items that are in some of the series, added up; None is no series."""
     return pd.concat(counts).groupby(level=0).sum()
 
 
