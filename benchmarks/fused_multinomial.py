@@ -31,7 +31,8 @@ from sweep import fill, peak_mb
 from torch.nn import functional as F
 
 from vaerec.batches import Bags
-from vaerec.likelihoods import linear_multinomial, multinomial_log_likelihood
+from vaerec.kernels import linear_multinomial
+from vaerec.likelihoods import multinomial_log_likelihood
 
 TABLE = Path(__file__).with_suffix(".csv")
 ROWS, PER_ROW = 500, 100

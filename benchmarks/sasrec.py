@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vaerec.batches import Bags, following, padded
-from vaerec.likelihoods import linear_multinomial
+from vaerec.kernels import linear_multinomial
 from vaerec.models.base import TopNRecommender
 
 

@@ -39,7 +39,7 @@ from sweep import fill
 
 import vaerec as vr
 from vaerec.batches import Bags
-from vaerec.likelihoods import linear_multinomial
+from vaerec.kernels import linear_multinomial
 
 TABLE = Path(__file__).with_suffix(".csv")
 ITEMS, USERS, PRECISIONS = (1_000, 3_500, 10_000, 35_000, 100_000), (50, 500), ("float32", "bfloat16")

@@ -38,7 +38,7 @@ from optuna.trial import TrialState
 from sweep import on_test_users, provenance, sweep
 
 import vaerec as vr
-from vaerec.elbo import LinearToCap
+from vaerec.schedules import LinearToCap
 
 TABLE, FINAL = Path(__file__).with_suffix(".csv"), Path(__file__).with_name("tuned.csv")
 FOLDER = Path(__file__).parents[1] / "_build" / "tuning"

@@ -1,6 +1,6 @@
 """vaerec: the helper package of a book on variational autoencoders for recommendation."""
 
-from vaerec import elbo, exercises, models, plotting, protocols, shards
+from vaerec import elbo, exercises, kernels, models, plotting, protocols, schedules, shards
 from vaerec.datasets import load
 from vaerec.evaluation import Report, compare, evaluate
 from vaerec.interactions import Interactions
@@ -10,5 +10,5 @@ from vaerec.training import fit
 
 __version__ = "0.1.0"
 
-__all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "load",
-           "load_or_fit", "models", "plotting", "protocols", "record", "shards"]
+__all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "kernels",
+           "load", "load_or_fit", "models", "plotting", "protocols", "record", "schedules", "shards"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaerec.models.gru import GRU
+from vaerec.kernels import GRU
 
 
 def twins(dtype=torch.float64):

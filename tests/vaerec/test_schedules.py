@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vaerec as vr
-from vaerec.elbo import Constant, Cyclical, LinearToCap, schedule_from_dict, schedule_to_dict
+from vaerec.schedules import Constant, Cyclical, LinearToCap, schedule_from_dict, schedule_to_dict
 
 ALL = [Constant(0.3), LinearToCap(0.2), LinearToCap(1.0, fraction=0.25), LinearToCap(0.5, fraction=1.0),
        Cyclical(0.2), Cyclical(1.0, cycles=3, fraction=0.8), Cyclical(0.5, cycles=1), Constant(0.0)]

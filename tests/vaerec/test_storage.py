@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 
 import vaerec as vr
-from vaerec.elbo import Constant, LinearToCap
 from vaerec.models import storage
+from vaerec.schedules import Constant, LinearToCap
 
 
 @pytest.fixture(scope="module")

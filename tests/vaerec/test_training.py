@@ -13,7 +13,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import vaerec as vr
 from vaerec.batches import UserBatches
-from vaerec.elbo import Constant
+from vaerec.schedules import Constant
 from vaerec.training import LR_SCHEDULES, _epoch_means, _Task
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vaerec.batches import Bags
-from vaerec.likelihoods import LIKELIHOODS, linear_multinomial
+from vaerec.kernels import linear_multinomial, sum_rows
+from vaerec.likelihoods import LIKELIHOODS
 
 
 class BagLinear(nn.Module):
@@ -52,35 +53,7 @@ class BagLinear(nn.Module):
             left = value.nonzero()[:, 0]
             bags = Bags(bags.items[left], torch.searchsorted(left, bags.offsets))
             value = value[left]
-        return self.bias + _SumRows.apply(self.weight, bags, value)
-
-
-def _sum_rows(rows: Tensor, bags: Bags, value: Tensor) -> Tensor:
-    """Weighted sum of each bag's rows: [R, H] -> [B, H]."""
-    return nn.functional.embedding_bag(bags.items, rows, bags.offsets, mode="sum", per_sample_weights=value,
-                                       include_last_offset=True)
-
-
-class _SumRows(torch.autograd.Function):
-    """`_sum_rows`, whose gradient is one, too: each item sums the rows of its users.
-
-    PyTorch's own adds user after user to rows that lie far apart, which is slower, most on several threads.
-    """
-
-    @staticmethod
-    def forward(ctx, rows, bags, value):
-        ctx.save_for_backward(*bags, value)
-        ctx.n_rows = len(rows)
-        return _sum_rows(rows, bags, value)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        *bags, value = ctx.saved_tensors
-        items, order = bags[0].sort(stable=True)
-        ends = torch.searchsorted(items, torch.arange(ctx.n_rows + 1, device=items.device))
-        users = Bags(Bags(*bags).user()[order], ends)  # of each item
-        return _sum_rows(grad, users, value[order]), None, None
+        return self.bias + sum_rows(self.weight, bags, value)
 
 
 def tanh_layers(sizes: list[int]) -> nn.Sequential:

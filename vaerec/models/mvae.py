@@ -9,18 +9,12 @@ import torch
 from torch import Tensor
 
 from vaerec.batches import Bags
-from vaerec.elbo import (
-    LinearToCap,
-    Schedule,
-    as_schedule,
-    gaussian_kl,
-    reparameterize,
-    schedule_to_dict,
-)
+from vaerec.elbo import gaussian_kl, reparameterize
 from vaerec.likelihoods import LIKELIHOODS
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, BagServer, write
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
+from vaerec.schedules import LinearToCap, Schedule, as_schedule, schedule_to_dict
 
 
 class MVAE(TopNRecommender):

@@ -12,18 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from vaerec.batches import Bags, following, padded
-from vaerec.elbo import (
-    Schedule,
-    as_schedule,
-    gaussian_kl,
-    reparameterize,
-    schedule_to_dict,
-)
-from vaerec.likelihoods import linear_multinomial
+from vaerec.elbo import gaussian_kl, reparameterize
+from vaerec.kernels import GRU, linear_multinomial
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, StepServer, write
-from vaerec.models.gru import GRU
 from vaerec.models.layers import draw_weights, tanh_layers
+from vaerec.schedules import Schedule, as_schedule, schedule_to_dict
 
 CELLS = {"gru": GRU, "lstm": partial(nn.LSTM, batch_first=True)}
 SCORED_TOGETHER = 64  # histories of similar length that `scores` pads to one block
