@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Integral
 
+__all__ = ["Constant", "Cyclical", "LinearToCap", "as_schedule", "schedule_from_dict", "schedule_to_dict"]
+
 
 @dataclass(frozen=True)
 class Constant:
