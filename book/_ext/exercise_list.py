@@ -5,8 +5,8 @@ from __future__ import annotations
 import run
 
 from vaerec.exercises import bank
-from vaerec.exercises.judging import lettered
-from vaerec.exercises.reader import call
+from vaerec.exercises.api import call
+from vaerec.exercises.judge import lettered
 
 MARK = "<!-- exercises -->"
 

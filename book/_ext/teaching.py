@@ -9,7 +9,7 @@ import pandas as pd
 import run
 import yaml
 
-from vaerec.exercises.judging import LETTERS
+from vaerec.exercises.judge import LETTERS
 
 NOTES = run.ROOT / "book" / "teaching" / "notes.yaml"
 FEASIBLE = run.ROOT / "benchmarks" / "beat_ease.csv"

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import vaerec as vr
-from vaerec.exercises import bank, kept
+from vaerec.exercises import answers, bank
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_the_file_may_be_named_for_each_call(tmp_path, progress_file):
 
 def test_without_a_name_it_lies_in_the_users_data_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("VAEREC_PROGRESS")
-    monkeypatch.setattr("vaerec.exercises.kept.user_data_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("vaerec.exercises.answers.user_data_path", lambda name: tmp_path / name)
     vr.exercises.check("00-gru", "a")
     assert (tmp_path / "vaerec" / "exercises.json").exists()
 
@@ -109,7 +109,7 @@ def test_what_another_version_kept_is_not_lost(progress_file):
 def try_often(times: int) -> None:
     """Keep a try again and again: `keep` alone, so that two processes meet all the time."""
     for _ in range(times):
-        kept.keep(bank.find("00-gru"), None, lambda entry: entry.update(tries=entry.get("tries", 0) + 1))
+        answers.keep(bank.find("00-gru"), None, lambda entry: entry.update(tries=entry.get("tries", 0) + 1))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a fresh interpreter takes seconds to import torch")

@@ -10,7 +10,7 @@ import yaml
 
 import vaerec as vr
 from vaerec.exercises import bank
-from vaerec.exercises.judging import bare, judge
+from vaerec.exercises.judge import bare, judge
 
 EXERCISES = [pytest.param(exercise, id=name) for name, exercise in bank.everything().items()]
 KINDS = {"predict", "code", "pencil", "look", "decide"}

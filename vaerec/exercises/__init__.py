@@ -32,9 +32,9 @@ Tests prove that each answer passes its own check, and that the stub and each wr
 with their own message.
 """
 
-from vaerec.exercises.handing_in import collect, export
-from vaerec.exercises.kept import progress
-from vaerec.exercises.reader import Result, Text, check, hint, predict, reveal, show, solution
+from vaerec.exercises.answers import progress
+from vaerec.exercises.api import Result, Text, check, hint, predict, reveal, show, solution
+from vaerec.exercises.results import collect, export
 
 __all__ = ["Result", "Text", "check", "collect", "export", "hint", "predict", "progress", "reveal", "show",
            "solution"]

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 from vaerec.exercises import bank
+from vaerec.exercises.answers import keep, kept_entries, now
 from vaerec.exercises.bank import Exercise
-from vaerec.exercises.judging import SECONDS, judge, lettered
-from vaerec.exercises.kept import keep, kept_entries, now
+from vaerec.exercises.judge import SECONDS, judge, lettered
 
 PathLike = str | os.PathLike | None
 INPUT = {"number": "a number", "choice": "a letter or the text of an option", "text": "your text"}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaerec.exercises import bank, running
+from vaerec.exercises import bank, sandbox
 from vaerec.exercises.bank import Exercise
-from vaerec.exercises.running import Outcome, alike
+from vaerec.exercises.sandbox import Outcome, alike
 
 SECONDS = 10.0  # for one case
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -109,7 +109,7 @@ def _judge_code(exercise: Exercise, function, seconds: float) -> Verdict:
             f'without quotes or parentheses: vr.exercises.check("{exercise.name}", {exercise.function})')
     outcomes = []
     for case in exercise.cases:
-        outcomes.append(running.run(case["call"], exercise.function, function, seconds))
+        outcomes.append(sandbox.run(case["call"], exercise.function, function, seconds))
         if outcomes[-1].trouble == "too long":
             where = _where(exercise, len(outcomes) - 1)
             return Verdict(False, f"Case {where} did not end within {seconds:g} seconds. Is there a loop "
@@ -128,7 +128,7 @@ def _judge_code(exercise: Exercise, function, seconds: float) -> Verdict:
 
 
 def _expected(case: dict):
-    return running.plain(bank.evaluate(case["expect"]))
+    return sandbox.plain(bank.evaluate(case["expect"]))
 
 
 def _recognised(exercise: Exercise, outcomes: list[Outcome]) -> str:
@@ -147,7 +147,7 @@ def _same_results(exercise: Exercise, source: str, outcomes: list[Outcome]) -> b
     function = bank.function_of(source, exercise.function)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        results = [running.run(case["call"], exercise.function, function, SECONDS)
+        results = [sandbox.run(case["call"], exercise.function, function, SECONDS)
                    for case in exercise.cases]
     return all(one.trouble == other.trouble and type(one.error) is type(other.error)
                and alike(one.value, other.value, case.get("tolerance", 0))
@@ -161,7 +161,7 @@ def _explained(exercise: Exercise, function, outcomes: list[Outcome], right: lis
     if outcome.trouble == "nothing":
         return f"Case {where} returns nothing (`None`). Does every path end with `return`?"
     if outcome.trouble == "raised":
-        line = running.line_of(outcome.error, function)
+        line = sandbox.line_of(outcome.error, function)
         said = f"{type(outcome.error).__name__}: {outcome.error}".strip(" :")
         return f"Case {where} raises {_code(said)}" + (f" in the line {_code(line)}." if line else ".")
     if outcome.trouble == "form":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vaerec.exercises import bank, kept
+from vaerec.exercises import answers, bank
 
 MARK = "vaerec exercises 1"
 LARGEST = 1_000_000  # bytes; a whole book's worth of answers is far smaller
@@ -44,8 +44,8 @@ def export(path: str | os.PathLike, *, name: str,
 
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f'name={name!r} is empty; who hands this in? export("results.json", name="Ada")')
-    target, source = Path(path).expanduser(), kept.progress_path(progress_file)
-    entries = kept.read(source)
+    target, source = Path(path).expanduser(), answers.progress_path(progress_file)
+    entries = answers.read(source)
     if not entries:
         raise ValueError(f"nothing was tried yet, at least not in {source}; is it the right progress file?")
     if target.exists():
@@ -53,9 +53,9 @@ def export(path: str | os.PathLike, *, name: str,
             _read(target)
         except (ValueError, OSError) as error:
             raise ValueError(f"{target} exists and is no export of results; choose another path") from error
-    content = {"format": MARK, "name": name.strip(), "vaerec": __version__, "exported": kept.now(),
+    content = {"format": MARK, "name": name.strip(), "vaerec": __version__, "exported": answers.now(),
                "exercises": entries}
-    kept.write_whole(target, json.dumps(content, indent=1, ensure_ascii=False))
+    answers.write_whole(target, json.dumps(content, indent=1, ensure_ascii=False))
     return target
 
 
@@ -105,12 +105,12 @@ def collect(folder: str | os.PathLike) -> pd.DataFrame:
 
 def _read(path: Path) -> dict:
     if path.stat().st_size > LARGEST:
-        raise kept.Damaged(f"{path} is larger than {LARGEST:,} bytes, so it is not an export of results")
-    content = kept.parsed(path)
+        raise answers.Damaged(f"{path} is larger than {LARGEST:,} bytes, so it is not an export of results")
+    content = answers.parsed(path)
     if not isinstance(content, dict) or content.get("format") != MARK or not all(
             isinstance(content.get(key), str) for key in ("name", "vaerec", "exported")):
-        raise kept.Damaged(f"{path} is not an export of results")
-    kept.checked(content.get("exercises"), path)
+        raise answers.Damaged(f"{path} is not an export of results")
+    answers.checked(content.get("exercises"), path)
     return content
 
 
@@ -122,4 +122,4 @@ def _row(path: Path, content: dict) -> dict:
         "tried": sum(bool(entry.get("tries")) or "revealed" in entry for entry in entries.values()),
         "other_version": sum(name not in book or entry.get("version") != book[name].version
                              for name, entry in entries.items()),
-    } | {name: kept.state(entries.get(name, {})) for name in book}
+    } | {name: answers.state(entries.get(name, {})) for name in book}
