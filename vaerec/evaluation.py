@@ -1,4 +1,4 @@
-"""Ranking metrics: per user, for the whole set of lists, with intervals where they are valid."""
+"""Evaluation: rank for held-out users, score the lists by `vaerec.metrics`, compare models fairly."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from vaerec.metrics import find_hits, of_all_lists, overlap, per_user
+from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
+from vaerec.metrics import gini_d as gini_d
 from vaerec.models.base import TopNRecommender, mask_seen
 from vaerec.protocols import HeldOut
 
@@ -128,11 +131,11 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
         ranked = mask_seen(scores, histories) if mask else scores
         top = ranked.topk(ks[-1], dim=1)  # values, indices [B, K]
         shown = top.values > -torch.inf  # [B, K]: False where a user has seen nearly everything
-        hits = _hits(top.indices, targets, model.n_items) & shown
+        hits = find_hits(top.indices, targets, model.n_items) & shown
         counts.add(top.indices, shown, scores)
         # From here on everything is B × K and in float64, which not every accelerator has.
         hits, shown, lists = hits.cpu(), shown.cpu(), top.indices.cpu()
-        columns = _per_user(hits, shown, information[lists], targets, ks)
+        columns = per_user(hits, shown, information[lists], targets, ks)
         frames.append(pd.DataFrame(columns, index=pd.Index(raw_ids, name="user")))
     return Report(pd.concat(frames), counts.metrics(), counts.alarms())
 
@@ -212,36 +215,6 @@ def _refuse_non_finite(scores: Tensor, raw_ids: np.ndarray, model: TopNRecommend
                          "the training has diverged, or the model is not fitted")
 
 
-def _hits(lists: Tensor, targets: list[np.ndarray], n_items: int) -> Tensor:
-    """Is the item at each rank a target? [B, K] -> bool [B, K]."""
-    rows = np.repeat(np.arange(len(targets)), [len(t) for t in targets])
-    is_target = torch.zeros(len(targets), n_items, dtype=torch.bool, device=lists.device)
-    is_target[torch.from_numpy(rows), torch.from_numpy(np.concatenate(targets))] = True
-    return is_target.gather(1, lists)
-
-
-def _per_user(hits: Tensor, shown: Tensor, information: Tensor, targets: list[np.ndarray],
-              ks: list[int]) -> dict[str, np.ndarray]:
-    """Per-user metrics, each [B], from hits, shown and -log2 popularity, each [B, K]."""
-    n = torch.tensor([len(t) for t in targets])  # [B]
-    discount = 1 / torch.arange(2, ks[-1] + 2, dtype=torch.float64).log2()  # [K]
-    gain, ideal = (hits * discount).cumsum(dim=1), discount.cumsum(dim=0)
-    found = hits.cumsum(dim=1).double()
-    surprise = (information * shown).cumsum(dim=1)
-    length = shown.cumsum(dim=1).clamp(min=1)
-    columns = {}
-    for k in ks:
-        best = n.clamp(max=k)
-        columns |= {
-            f"ndcg@{k}": gain[:, k - 1] / ideal[best - 1],
-            f"recall@{k}": found[:, k - 1] / best,
-            f"recall_all@{k}": found[:, k - 1] / n,
-            f"precision@{k}": found[:, k - 1] / k,
-            f"novelty@{k}": surprise[:, k - 1] / length[:, k - 1],
-        }
-    return {name: column.numpy() for name, column in columns.items()}
-
-
 @dataclass
 class _ListCounts:
     """How often each item is recommended: all that list metrics need, so users can be streamed."""
@@ -272,13 +245,7 @@ class _ListCounts:
         """coverage, gini, gini_d and overlap at each k."""
         metrics = {}
         for k in self.ks:
-            counts = self.masked[k].double().cpu().numpy()
-            metrics |= {
-                f"coverage@{k}": float((counts > 0).mean()),
-                f"gini@{k}": gini(counts),
-                f"gini_d@{k}": gini_d(counts),
-                f"overlap@{k}": overlap(counts, self.n_users),
-            }
+            metrics |= of_all_lists(self.masked[k].cpu().double().numpy(), self.n_users, k)
         return metrics
 
     def alarms(self) -> tuple[str, ...]:
@@ -286,7 +253,7 @@ class _ListCounts:
         k = self.alarm_k
         if k is None or self.n_users < 2:
             return ()
-        counts = self.unmasked.double().cpu().numpy()
+        counts = self.unmasked.cpu().double().numpy()
         distinct, shared = int((counts > 0).sum()), overlap(counts, self.n_users)
         alarms = []
         if distinct <= 1.5 * k:
@@ -294,35 +261,3 @@ class _ListCounts:
         if shared > 0.9:
             alarms.append(f"two users share {shared:.0%} of their unmasked lists of {k}")
         return tuple(alarms)
-
-
-def gini(counts: np.ndarray) -> float:
-    """Inequality of non-negative counts [I]: 0 if all are equal, 1 - 1/I if one has everything.
-
-    sum_i (2 i - I - 1) c_(i) / (I sum c), counts ascending, i from 1.
-    """
-    ascending = np.sort(counts)
-    n = len(ascending)
-    return float(((2 * np.arange(1, n + 1) - n - 1) @ ascending) / (n * ascending.sum()))
-
-
-def gini_d(counts: np.ndarray) -> float:
-    """MetaRec's "Gini diversity" of counts [I]: 1 for equal counts, over non-zero counts only.
-
-    2 sum_i (n + 1 - i) / (n + 1) c_(i) / sum c. Since items that nobody gets do not count, a
-    model that gives everyone the same list scores 1, the best value: not a measure to steer by.
-    """
-    ascending = np.sort(counts[counts > 0])
-    n = len(ascending)
-    return float(2 * ((n + 1 - np.arange(1, n + 1)) / (n + 1)) @ ascending / ascending.sum())
-
-
-def overlap(counts: np.ndarray, n_users: int) -> float:
-    """Mean share of common items over all pairs of users, from how many lists hold each item.
-
-    An item in c lists is common to c (c - 1) / 2 pairs, so no pair is ever compared. Lists are
-    taken to be equally long; NaN for one user.
-    """
-    if n_users < 2:
-        return float("nan")
-    return float((counts * (counts - 1)).sum() / ((n_users - 1) * counts.sum()))

@@ -12,7 +12,8 @@ from scipy.stats import norm
 from sklearn.metrics import ndcg_score
 
 import vaerec as vr
-from vaerec.evaluation import Report, gini, gini_d, over_seeds, overlap
+from vaerec.evaluation import Report, over_seeds
+from vaerec.metrics import gini, gini_d, overlap
 from vaerec.models import TopNRecommender
 from vaerec.protocols import HeldOut
 
