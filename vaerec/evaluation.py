@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch import Tensor
 from vaerec.metrics import find_hits, of_all_lists, overlap, per_user
 from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
 from vaerec.metrics import gini_d as gini_d
-from vaerec.models.base import TopNRecommender, mask_seen
-from vaerec.protocols import HeldOut
+from vaerec.models.base import TopNRecommender, mask_seen, users_at_once
+from vaerec.protocols import HeldOut, Split
+from vaerec.ranking import best
 
 N_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
@@ -75,8 +77,8 @@ class Comparison(NamedTuple):
     n_users: int
 
 
-def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10, 100),
-             batch_size: int = 500, mask: bool = True) -> Report:
+def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int | None = None,
+             batch_size: int | None = None, mask: bool = True) -> Report:
     """Rank the whole catalogue for each held-out user and score the lists.
 
     The formulas, with n targets and hits rel_r at rank r:
@@ -90,15 +92,18 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     - ``gini_d@k``: MetaRec's variant over recommended items only, where a constant list scores 1
     - ``overlap@k``: mean share of items that two users' lists have in common
 
+    Equal scores are decided by a permutation of the items that is the same for every k, batch and device.
+
     Parameters
     ----------
     model : TopNRecommender
     held_out : HeldOut
         U users; those without targets are not scored.
-    ks : sequence of int
-        Lengths of the lists.
-    batch_size : int
-        Users scored at once: memory grows with it, not with U.
+    ks : int or sequence of int, optional
+        Lengths of the lists; by default 10 and 100, or the whole catalogue where it is smaller.
+    batch_size : int, optional
+        Users scored at once: memory grows with it, not with U. By default at most 500, fewer where the
+        catalogue is large.
     mask : bool
         Keep seen items out of the lists. False repeats published tables that forgot it (chapter 9).
 
@@ -107,8 +112,17 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     ValueError
         A k outside [1, n_items], a model that was fitted on another catalogue, no user with targets,
         or a score that is not a number.
+    TypeError
+        ``held_out`` is a whole split, or a log.
     """
-    ks = sorted(set(ks))
+    if not isinstance(held_out, HeldOut):
+        part = "its part, split.test or split.validation" if isinstance(held_out, Split) else (
+            "the part of a split, such as vr.protocols.LIANG_2018(log).test")
+        raise TypeError(f"evaluate got {held_out!r}, expected a HeldOut: pass {part}")
+    if ks is None:
+        ks = (min(10, model.n_items), min(100, model.n_items))
+    ks = sorted({ks} if isinstance(ks, Integral) else set(ks))
+    batch_size = users_at_once(model.n_items) if batch_size is None else batch_size
     if not ks or ks[0] < 1 or ks[-1] > model.n_items:
         raise ValueError(f"ks={tuple(ks)}: list lengths must lie in [1, {model.n_items}], the catalogue")
     if len(held_out.item_counts) != model.n_items:
@@ -127,14 +141,13 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
         histories, targets = ([part[u] for u in users] for part in (held_out.fold_in, held_out.targets))
         raw_ids = held_out.user_ids[users]
         scores = model.scores(histories, raw_ids if model.needs_users else None)
-        _refuse_non_finite(scores, raw_ids, model)
-        ranked = mask_seen(scores, histories) if mask else scores
-        top = ranked.topk(ks[-1], dim=1)  # values, indices [B, K]
-        shown = top.values > -torch.inf  # [B, K]: False where a user has seen nearly everything
-        hits = find_hits(top.indices, targets, model.n_items) & shown
-        counts.add(top.indices, shown, scores)
+        model.refuse_non_finite(scores, raw_ids)
+        values, lists = best(mask_seen(scores, histories) if mask else scores, ks[-1])  # each [B, K]
+        shown = values > -torch.inf  # [B, K]: False where a user has seen nearly everything
+        hits = find_hits(lists, targets, model.n_items) & shown
+        counts.add(lists, shown, scores)
         # From here on everything is B × K and in float64, which not every accelerator has.
-        hits, shown, lists = hits.cpu(), shown.cpu(), top.indices.cpu()
+        hits, shown, lists = hits.cpu(), shown.cpu(), lists.cpu()
         columns = per_user(hits, shown, information[lists], targets, ks)
         frames.append(pd.DataFrame(columns, index=pd.Index(raw_ids, name="user")))
     return Report(pd.concat(frames), counts.metrics(), counts.alarms())
@@ -207,14 +220,6 @@ def _bootstrap_means(values: np.ndarray) -> np.ndarray:
     return np.stack([count @ values for count in counts]) / n
 
 
-def _refuse_non_finite(scores: Tensor, raw_ids: np.ndarray, model: TopNRecommender) -> None:
-    bad = ~torch.isfinite(scores).all(dim=1)
-    if bad.any():
-        user = raw_ids[int(bad.int().argmax())]
-        raise ValueError(f"{type(model).__name__} gives user {user} a score that is not finite: "
-                         "the training has diverged, or the model is not fitted")
-
-
 @dataclass
 class _ListCounts:
     """How often each item is recommended: all that list metrics need, so users can be streamed."""
@@ -238,7 +243,7 @@ class _ListCounts:
             self.masked[k] = self.masked.get(k, 0) + recommended.bincount(minlength=self.n_items)
         if self.alarm_k:
             # Masking differs from user to user, so it hides that all lists are one.
-            unmasked = scores.topk(self.alarm_k, dim=1).indices.flatten()
+            unmasked = best(scores, self.alarm_k)[1].flatten()
             self.unmasked = self.unmasked + unmasked.bincount(minlength=self.n_items)
 
     def metrics(self) -> dict[str, float]:
