@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from vaerec.metrics import find_hits, of_all_lists, overlap, per_user
+from vaerec.metrics import collapse_alarms, find_hits, of_all_lists, per_user
 from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
 from vaerec.metrics import gini_d as gini_d
 from vaerec.models.base import TopNRecommender, mask_seen, users_at_once
@@ -60,6 +61,28 @@ class Report:
         if metric in self.lists:
             return self.lists[metric]
         return float(_column(self, metric).mean())
+
+    def table(self) -> pd.DataFrame:
+        """The summary for people: a row a metric, the means and intervals of each k side by side."""
+        summary = self.summary()
+        cells = {}
+        for name, row in summary.iterrows():
+            metric, _, k = name.partition("@")
+            interval = "" if np.isnan(row["low"]) else f"{row['low']:.3f} to {row['high']:.3f}"
+            cells.setdefault(f"@{k}", {})[metric] = f"{row['mean']:.4f}"
+            cells.setdefault(f"95 % @{k}", {})[metric] = interval
+        return pd.DataFrame(cells).fillna("")
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title, self.table().to_string(), *self.alarms])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in (self._title, *self.alarms))
+        return f"<div>{lines}{self.table().to_html(border=0)}</div>"
+
+    @property
+    def _title(self) -> str:
+        return f"Report of {len(self.per_user):,} users"
 
     @cached_property
     def _intervals(self) -> dict[str, tuple[float, float]]:
@@ -255,14 +278,6 @@ class _ListCounts:
 
     def alarms(self) -> tuple[str, ...]:
         """Messages of the collapse alarm."""
-        k = self.alarm_k
-        if k is None or self.n_users < 2:
+        if self.alarm_k is None:
             return ()
-        counts = self.unmasked.cpu().double().numpy()
-        distinct, shared = int((counts > 0).sum()), overlap(counts, self.n_users)
-        alarms = []
-        if distinct <= 1.5 * k:
-            alarms.append(f"{self.n_users} users get {distinct} distinct items in unmasked lists of {k}")
-        if shared > 0.9:
-            alarms.append(f"two users share {shared:.0%} of their unmasked lists of {k}")
-        return tuple(alarms)
+        return collapse_alarms(self.unmasked.cpu().double().numpy(), self.n_users, self.alarm_k)

@@ -80,3 +80,16 @@ def overlap(counts: np.ndarray, n_users: int) -> float:
     if n_users < 2:
         return float("nan")
     return float((counts * (counts - 1)).sum() / ((n_users - 1) * counts.sum()))
+
+
+def collapse_alarms(counts: np.ndarray, n_users: int, k: int) -> tuple[str, ...]:
+    """Signs that all users get one list, from how many users' unmasked lists of k hold each item, [I]."""
+    if n_users < 2:
+        return ()
+    distinct, shared = int((counts > 0).sum()), overlap(counts, n_users)
+    alarms = []
+    if distinct <= 1.5 * k:
+        alarms.append(f"{n_users} users get {distinct} distinct items in unmasked lists of {k}")
+    if shared > 0.9:
+        alarms.append(f"two users share {shared:.0%} of their unmasked lists of {k}")
+    return tuple(alarms)

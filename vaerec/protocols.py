@@ -214,7 +214,7 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
                   f"seed {seed}{name_of_ties(ties, ties_seed)}", targets)
     for part in ("validation", "test"):
         longest = max(map(len, getattr(split, part).fold_in))
-        _require_targets(split, part, {"fraction": fraction}, longest, MIN_ITEMS)
+        require_targets(split, part, {"fraction": fraction}, longest, MIN_ITEMS)
     warn_of_ties(split.tied, ties)
     return split
 
@@ -250,7 +250,7 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
         f"{name}, random targets of {fraction:g}, validation {validation:g}, seed {seed}", "random",
     )
     for part, share in (("validation", {"validation": validation}), ("test", {"fraction": fraction})):
-        _require_targets(split, part, share, int(n.max()), 3)  # one each to train on, to validate, to test
+        require_targets(split, part, share, int(n.max()), 3)  # one each to train on, to validate, to test
     return split
 
 
@@ -285,7 +285,7 @@ def _published(log: Interactions, n_heldout: int, targets: str, name: str, **tie
     return strong_generalization(kept, n_heldout=n_heldout, targets=targets, name=name, **ties)
 
 
-def _require_targets(split: Split, part: str, share: dict[str, float], longest: int, least: int) -> None:
+def require_targets(split: Split, part: str, share: dict[str, float], longest: int, least: int) -> None:
     """Raise ValueError if nobody in a part has a target; ``share`` names what decides how many they get."""
     if getattr(split, part).n_asked:
         return
