@@ -206,7 +206,8 @@ def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown:
 def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: str = "item",
           rating: str | None = None, timestamp: str | None = None, min_rating: float | None = None,
           min_user_items: int = 5, min_item_users: int = 1, targets: str = "random",
-          duplicates: str = "refuse", n_shards: int | None = None, lanes: int = 8) -> None:
+          duplicates: str = "refuse", ties: str | None = None, ties_seed: int = 0,
+          n_shards: int | None = None, lanes: int = 8) -> None:
     """Split a log that does not fit into memory, and write it as shards: a source of data for ``fit``.
 
     Parameters
@@ -235,6 +236,10 @@ def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: 
         "random" or "temporal".
     duplicates : str
         "refuse", or keep the "first" or "last" of a user's interactions with an item.
+    ties : str, optional
+        "file" or "random": the order of a user's interactions that have equal times.
+    ties_seed : int
+        Of "random".
     n_shards : int, optional
         A multiple of lanes; by default a million rows a shard.
     lanes : int
@@ -250,7 +255,7 @@ def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: 
     split = shards.from_files(source, folder, n_heldout=n_heldout, user=user, item=item, rating=rating,
                               timestamp=timestamp, min_rating=min_rating, min_user_items=min_user_items,
                               min_item_users=min_item_users, targets=targets, duplicates=duplicates,
-                              n_shards=n_shards, lanes=lanes)
+                              ties=ties, ties_seed=ties_seed, n_shards=n_shards, lanes=lanes)
     print(split, split.describe().to_string(), sep="\n")
 
 

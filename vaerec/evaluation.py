@@ -1,10 +1,12 @@
-"""Ranking metrics: per user, for the whole set of lists, with intervals where they are valid."""
+"""Evaluation: rank for held-out users, score the lists by `vaerec.metrics`, compare models fairly."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +15,12 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from vaerec.models.base import TopNRecommender, mask_seen
-from vaerec.protocols import HeldOut
+from vaerec.metrics import collapse_alarms, find_hits, of_all_lists, per_user
+from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
+from vaerec.metrics import gini_d as gini_d
+from vaerec.models.base import TopNRecommender, mask_seen, users_at_once
+from vaerec.protocols import HeldOut, Split
+from vaerec.ranking import best
 
 N_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
@@ -56,6 +62,28 @@ class Report:
             return self.lists[metric]
         return float(_column(self, metric).mean())
 
+    def table(self) -> pd.DataFrame:
+        """The summary for people: a row a metric, the means and intervals of each k side by side."""
+        summary = self.summary()
+        cells = {}
+        for name, row in summary.iterrows():
+            metric, _, k = name.partition("@")
+            interval = "" if np.isnan(row["low"]) else f"{row['low']:.3f} to {row['high']:.3f}"
+            cells.setdefault(f"@{k}", {})[metric] = f"{row['mean']:.4f}"
+            cells.setdefault(f"95 % @{k}", {})[metric] = interval
+        return pd.DataFrame(cells).fillna("")
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title, self.table().to_string(), *self.alarms])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in (self._title, *self.alarms))
+        return f"<div>{lines}{self.table().to_html(border=0)}</div>"
+
+    @property
+    def _title(self) -> str:
+        return f"Report of {len(self.per_user):,} users"
+
     @cached_property
     def _intervals(self) -> dict[str, tuple[float, float]]:
         means = _bootstrap_means(self.per_user.to_numpy())
@@ -72,8 +100,8 @@ class Comparison(NamedTuple):
     n_users: int
 
 
-def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10, 100),
-             batch_size: int = 500, mask: bool = True) -> Report:
+def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int | None = None,
+             batch_size: int | None = None, mask: bool = True) -> Report:
     """Rank the whole catalogue for each held-out user and score the lists.
 
     The formulas, with n targets and hits rel_r at rank r:
@@ -87,15 +115,18 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     - ``gini_d@k``: MetaRec's variant over recommended items only, where a constant list scores 1
     - ``overlap@k``: mean share of items that two users' lists have in common
 
+    Equal scores are decided by a permutation of the items that is the same for every k, batch and device.
+
     Parameters
     ----------
     model : TopNRecommender
     held_out : HeldOut
         U users; those without targets are not scored.
-    ks : sequence of int
-        Lengths of the lists.
-    batch_size : int
-        Users scored at once: memory grows with it, not with U.
+    ks : int or sequence of int, optional
+        Lengths of the lists; by default 10 and 100, or the whole catalogue where it is smaller.
+    batch_size : int, optional
+        Users scored at once: memory grows with it, not with U. By default at most 500, fewer where the
+        catalogue is large.
     mask : bool
         Keep seen items out of the lists. False repeats published tables that forgot it (chapter 9).
 
@@ -104,8 +135,17 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
     ValueError
         A k outside [1, n_items], a model that was fitted on another catalogue, no user with targets,
         or a score that is not a number.
+    TypeError
+        ``held_out`` is a whole split, or a log.
     """
-    ks = sorted(set(ks))
+    if not isinstance(held_out, HeldOut):
+        part = "its part, split.test or split.validation" if isinstance(held_out, Split) else (
+            "the part of a split, such as vr.protocols.LIANG_2018(log).test")
+        raise TypeError(f"evaluate got {held_out!r}, expected a HeldOut: pass {part}")
+    if ks is None:
+        ks = (min(10, model.n_items), min(100, model.n_items))
+    ks = sorted({ks} if isinstance(ks, Integral) else set(ks))
+    batch_size = users_at_once(model.n_items) if batch_size is None else batch_size
     if not ks or ks[0] < 1 or ks[-1] > model.n_items:
         raise ValueError(f"ks={tuple(ks)}: list lengths must lie in [1, {model.n_items}], the catalogue")
     if len(held_out.item_counts) != model.n_items:
@@ -124,15 +164,14 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] = (10,
         histories, targets = ([part[u] for u in users] for part in (held_out.fold_in, held_out.targets))
         raw_ids = held_out.user_ids[users]
         scores = model.scores(histories, raw_ids if model.needs_users else None)
-        _refuse_non_finite(scores, raw_ids, model)
-        ranked = mask_seen(scores, histories) if mask else scores
-        top = ranked.topk(ks[-1], dim=1)  # values, indices [B, K]
-        shown = top.values > -torch.inf  # [B, K]: False where a user has seen nearly everything
-        hits = _hits(top.indices, targets, model.n_items) & shown
-        counts.add(top.indices, shown, scores)
+        model.refuse_non_finite(scores, raw_ids)
+        values, lists = best(mask_seen(scores, histories) if mask else scores, ks[-1])  # each [B, K]
+        shown = values > -torch.inf  # [B, K]: False where a user has seen nearly everything
+        hits = find_hits(lists, targets, model.n_items) & shown
+        counts.add(lists, shown, scores)
         # From here on everything is B × K and in float64, which not every accelerator has.
-        hits, shown, lists = hits.cpu(), shown.cpu(), top.indices.cpu()
-        columns = _per_user(hits, shown, information[lists], targets, ks)
+        hits, shown, lists = hits.cpu(), shown.cpu(), lists.cpu()
+        columns = per_user(hits, shown, information[lists], targets, ks)
         frames.append(pd.DataFrame(columns, index=pd.Index(raw_ids, name="user")))
     return Report(pd.concat(frames), counts.metrics(), counts.alarms())
 
@@ -204,44 +243,6 @@ def _bootstrap_means(values: np.ndarray) -> np.ndarray:
     return np.stack([count @ values for count in counts]) / n
 
 
-def _refuse_non_finite(scores: Tensor, raw_ids: np.ndarray, model: TopNRecommender) -> None:
-    bad = ~torch.isfinite(scores).all(dim=1)
-    if bad.any():
-        user = raw_ids[int(bad.int().argmax())]
-        raise ValueError(f"{type(model).__name__} gives user {user} a score that is not finite: "
-                         "the training has diverged, or the model is not fitted")
-
-
-def _hits(lists: Tensor, targets: list[np.ndarray], n_items: int) -> Tensor:
-    """Is the item at each rank a target? [B, K] -> bool [B, K]."""
-    rows = np.repeat(np.arange(len(targets)), [len(t) for t in targets])
-    is_target = torch.zeros(len(targets), n_items, dtype=torch.bool, device=lists.device)
-    is_target[torch.from_numpy(rows), torch.from_numpy(np.concatenate(targets))] = True
-    return is_target.gather(1, lists)
-
-
-def _per_user(hits: Tensor, shown: Tensor, information: Tensor, targets: list[np.ndarray],
-              ks: list[int]) -> dict[str, np.ndarray]:
-    """Per-user metrics, each [B], from hits, shown and -log2 popularity, each [B, K]."""
-    n = torch.tensor([len(t) for t in targets])  # [B]
-    discount = 1 / torch.arange(2, ks[-1] + 2, dtype=torch.float64).log2()  # [K]
-    gain, ideal = (hits * discount).cumsum(dim=1), discount.cumsum(dim=0)
-    found = hits.cumsum(dim=1).double()
-    surprise = (information * shown).cumsum(dim=1)
-    length = shown.cumsum(dim=1).clamp(min=1)
-    columns = {}
-    for k in ks:
-        best = n.clamp(max=k)
-        columns |= {
-            f"ndcg@{k}": gain[:, k - 1] / ideal[best - 1],
-            f"recall@{k}": found[:, k - 1] / best,
-            f"recall_all@{k}": found[:, k - 1] / n,
-            f"precision@{k}": found[:, k - 1] / k,
-            f"novelty@{k}": surprise[:, k - 1] / length[:, k - 1],
-        }
-    return {name: column.numpy() for name, column in columns.items()}
-
-
 @dataclass
 class _ListCounts:
     """How often each item is recommended: all that list metrics need, so users can be streamed."""
@@ -265,64 +266,18 @@ class _ListCounts:
             self.masked[k] = self.masked.get(k, 0) + recommended.bincount(minlength=self.n_items)
         if self.alarm_k:
             # Masking differs from user to user, so it hides that all lists are one.
-            unmasked = scores.topk(self.alarm_k, dim=1).indices.flatten()
+            unmasked = best(scores, self.alarm_k)[1].flatten()
             self.unmasked = self.unmasked + unmasked.bincount(minlength=self.n_items)
 
     def metrics(self) -> dict[str, float]:
         """coverage, gini, gini_d and overlap at each k."""
         metrics = {}
         for k in self.ks:
-            counts = self.masked[k].double().cpu().numpy()
-            metrics |= {
-                f"coverage@{k}": float((counts > 0).mean()),
-                f"gini@{k}": gini(counts),
-                f"gini_d@{k}": gini_d(counts),
-                f"overlap@{k}": overlap(counts, self.n_users),
-            }
+            metrics |= of_all_lists(self.masked[k].cpu().double().numpy(), self.n_users, k)
         return metrics
 
     def alarms(self) -> tuple[str, ...]:
         """Messages of the collapse alarm."""
-        k = self.alarm_k
-        if k is None or self.n_users < 2:
+        if self.alarm_k is None:
             return ()
-        counts = self.unmasked.double().cpu().numpy()
-        distinct, shared = int((counts > 0).sum()), overlap(counts, self.n_users)
-        alarms = []
-        if distinct <= 1.5 * k:
-            alarms.append(f"{self.n_users} users get {distinct} distinct items in unmasked lists of {k}")
-        if shared > 0.9:
-            alarms.append(f"two users share {shared:.0%} of their unmasked lists of {k}")
-        return tuple(alarms)
-
-
-def gini(counts: np.ndarray) -> float:
-    """Inequality of non-negative counts [I]: 0 if all are equal, 1 - 1/I if one has everything.
-
-    sum_i (2 i - I - 1) c_(i) / (I sum c), counts ascending, i from 1.
-    """
-    ascending = np.sort(counts)
-    n = len(ascending)
-    return float(((2 * np.arange(1, n + 1) - n - 1) @ ascending) / (n * ascending.sum()))
-
-
-def gini_d(counts: np.ndarray) -> float:
-    """MetaRec's "Gini diversity" of counts [I]: 1 for equal counts, over non-zero counts only.
-
-    2 sum_i (n + 1 - i) / (n + 1) c_(i) / sum c. Since items that nobody gets do not count, a
-    model that gives everyone the same list scores 1, the best value: not a measure to steer by.
-    """
-    ascending = np.sort(counts[counts > 0])
-    n = len(ascending)
-    return float(2 * ((n + 1 - np.arange(1, n + 1)) / (n + 1)) @ ascending / ascending.sum())
-
-
-def overlap(counts: np.ndarray, n_users: int) -> float:
-    """Mean share of common items over all pairs of users, from how many lists hold each item.
-
-    An item in c lists is common to c (c - 1) / 2 pairs, so no pair is ever compared. Lists are
-    taken to be equally long; NaN for one user.
-    """
-    if n_users < 2:
-        return float("nan")
-    return float((counts * (counts - 1)).sum() / ((n_users - 1) * counts.sum()))
+        return collapse_alarms(self.unmasked.cpu().double().numpy(), self.n_users, self.alarm_k)

@@ -192,13 +192,40 @@ class Interactions:
             )
         return self.select(keep)
 
+    @property
+    def has_ties(self) -> bool:
+        """Whether some user has two interactions with equal times."""
+        order = np.lexsort((self.timestamp, self.user))
+        return bool(((np.diff(self.timestamp[order]) == 0) & (np.diff(self.user[order]) == 0)).any())
+
+    @property
+    def has_places(self) -> bool:
+        """Whether the times are places in an order, so that equal times, had there been any, cannot be seen.
+
+        That is so where no user has two equal times and the log has more rows than there are units of time
+        between its first and its last: with days or hours for a unit, some would be equal.
+        """
+        return len(self) > 0 and np.ptp(self.timestamp) < len(self) and not self.has_ties
+
+    def break_ties(self, seed: int = 0) -> Interactions:
+        """The same interactions, with those of one user that have equal times in a random order.
+
+        They change places among themselves; all other rows stay where they are. The order depends on the
+        seed and on what is in the log, not on the order of its rows.
+        """
+        by_content, chance = np.lexsort((self.item, self.user)), np.empty(len(self))
+        chance[by_content] = np.random.default_rng(seed).random(len(self))
+        rows = np.empty(len(self), np.int64)
+        rows[np.lexsort((self.timestamp, self.user))] = np.lexsort((chance, self.timestamp, self.user))
+        return replace(self, item=self.item[rows], rating=self.rating[rows])
+
     def to_csr(self) -> sp.csr_matrix:
         """1.0 where a user consumed an item: float32, [n_users, n_items]."""
         ones = np.ones(len(self), dtype=np.float32)
         return sp.csr_matrix((ones, (self.user, self.item)), shape=(self.n_users, self.n_items))
 
     def sequences(self) -> list[np.ndarray]:
-        """Each user's items, oldest first: int64 arrays; equal times stay in file order."""
+        """Each user's items, oldest first: int64 arrays; equal times stay in file order, see `break_ties`."""
         order = np.lexsort((self.timestamp, self.user))  # mergesort: stable
         ends = np.cumsum(np.bincount(self.user, minlength=self.n_users))
         return np.split(self.item[order], ends[:-1])

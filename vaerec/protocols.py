@@ -7,14 +7,17 @@ Weak generalisation hides part of every user's history from training instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
 from vaerec.interactions import Interactions, catalogue_fingerprint
+from vaerec.ties import TIES, count_ties, name_of_ties, warn_of_ties
 
 TARGETS = ("random", "temporal")
+MIN_ITEMS = 5  # a held-out user with fewer has no target
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,14 @@ class HeldOut:
     n_train_users : int
     catalogue : str, optional
         `Split.catalogue`. Where it is given, a model of another catalogue is refused.
+    n_tied : int, optional
+        Users whose last item of the fold-in and first target have the same time. None where there is no
+        cut in time, or where the times are places, which hide ties.
+
+    Raises
+    ------
+    ValueError
+        A user's targets hold an item twice, or one of the fold-in; or the parts differ in length.
     """
 
     user_ids: np.ndarray
@@ -40,6 +51,33 @@ class HeldOut:
     item_counts: np.ndarray
     n_train_users: int
     catalogue: str | None = None
+    n_tied: int | None = None
+
+    def __post_init__(self):
+        n = len(self.user_ids)
+        if len(self.fold_in) != n or len(self.targets) != n:
+            raise ValueError(f"{n} user_ids, {len(self.fold_in)} fold_in and {len(self.targets)} targets: "
+                             "expected one of each for each user")
+        shown, hidden = self._pairs(self.fold_in), self._pairs(self.targets)
+        ascending = np.sort(hidden)
+        self._refuse(ascending[1:][ascending[1:] == ascending[:-1]], "is twice among their targets")
+        self._refuse(hidden[np.isin(hidden, shown)], "is both in their fold-in and among their targets")
+
+    @property
+    def n_asked(self) -> int:
+        """Users who have a target."""
+        return sum(len(targets) > 0 for targets in self.targets)
+
+    def _pairs(self, lists: list[np.ndarray]) -> np.ndarray:
+        """One number for each user and item, int64 [N]."""
+        user = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
+        return user * len(self.item_counts) + np.concatenate([*lists, np.empty(0, np.int64)]).astype(np.int64)
+
+    def _refuse(self, pairs: np.ndarray, what: str) -> None:
+        if len(pairs):
+            user, item = divmod(int(pairs[0]), len(self.item_counts))
+            raise ValueError(f"user {self.user_ids[user]}: item {item} {what}. Keep each item of a user "
+                             "once, shown or hidden")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +117,39 @@ class Split:
         return catalogue_fingerprint(self.item_ids)
 
     def describe(self) -> pd.DataFrame:
-        """Users, fold-in (or training) rows and target rows of each part."""
-        parts = {"train": (self.train.n_users, len(self.train), 0)}
+        """Users, fold-in (or training) rows and target rows of each part.
+
+        With targets by time also ``tied``: users who have equal times on both sides of the cut, so that
+        something else than time decides what they are asked. Missing where the times are places.
+        """
+        parts = {"train": (self.train.n_users, len(self.train), 0, None)}
         for part in ("validation", "test"):
             held_out = getattr(self, part)
             parts[part] = (len(held_out.user_ids), sum(map(len, held_out.fold_in)),
-                           sum(map(len, held_out.targets)))
-        return pd.DataFrame.from_dict(parts, orient="index", columns=["users", "shown", "targets"])
+                           sum(map(len, held_out.targets)), held_out.n_tied)
+        table = pd.DataFrame.from_dict(parts, orient="index", columns=["users", "shown", "targets", "tied"])
+        table["tied"] = table["tied"].astype("Int64")
+        return table if self.targets == "temporal" else table.drop(columns="tied")
+
+    @property
+    def tied(self) -> float | None:
+        """Share of the users with targets who have equal times on both sides of the cut; None: not known."""
+        parts = (self.validation, self.test)
+        if any(part.n_tied is None for part in parts):
+            return None
+        return sum(part.n_tied for part in parts) / sum(part.n_asked for part in parts)
 
     def __repr__(self) -> str:
-        return f"Split({self.name}; {self.n_items:,} items; train={self.train!r})"
+        about = [self.name, f"{self.n_items:,} items"]
+        if self.targets == "temporal":
+            about.append("ties unknown, since the times are places" if self.tied is None else
+                         f"{self.tied:.0%} of the held-out users have a tie at the cut")
+        return f"Split({'; '.join(about)}; train={self.train!r})"
 
 
 def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "random",
-                          fraction: float = 0.2, seed: int = 98765,
-                          name: str = "strong generalisation") -> Split:
+                          fraction: float = 0.2, seed: int = 98765, ties: str | None = None,
+                          ties_seed: int = 0, name: str = "strong generalisation") -> Split:
     """Hold out ``n_heldout`` validation users and as many test users (Liang et al. 2018, §4.1).
 
     The order of operations and the legacy random generator are those of the authors' code, so
@@ -109,20 +165,35 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
         A random ``int(fraction * n)`` of a user's n items, or those after the first
         ``int((1 - fraction) * n)`` in time (Sachdeva et al. 2019). Users with fewer than
         five items keep them all as fold-in and have no target.
+    ties : {"file", "random"}, optional
+        The order of a user's items that have equal times: that of the file, or `Interactions.break_ties`
+        with ``ties_seed``. By default "file", with a warning where it decides what many users are asked:
+        a file that is sorted by item then gives a model away what it should guess.
 
     Raises
     ------
     ValueError
-        Not enough users, or a parameter out of range.
+        Not enough users, a parameter out of range, or no user would have a target.
+
+    Warns
+    -----
+    UserWarning
+        More than one user in twenty has equal times on both sides of the cut, and ``ties`` is not given.
     """
     _check_fraction("fraction", fraction)
     if targets not in TARGETS:
         raise ValueError(f"targets={targets!r}: expected one of {TARGETS}")
-    if not n_heldout >= 1 or 2 * n_heldout >= log.n_users:
+    if ties not in (None, *TIES):
+        raise ValueError(f"ties={ties!r}: expected one of {TIES}")
+    if not isinstance(n_heldout, Integral):
+        raise ValueError(f"n_heldout={n_heldout!r}: expected a whole number of users")
+    if n_heldout < 1 or 2 * n_heldout >= log.n_users:
         raise ValueError(
             f"n_heldout={n_heldout} takes {2 * n_heldout} of {log.n_users} users: choose at least 1 "
             "and leave some for training"
         )
+    if ties == "random":
+        log = log.break_ties(ties_seed)
     order = np.random.RandomState(seed).permutation(log.n_users)
     train_users, validation_users, test_users = np.split(order, [-2 * n_heldout, -n_heldout])
     train = log.select(np.isin(log.user, train_users))
@@ -132,11 +203,20 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
     def held_out(users: np.ndarray) -> HeldOut:
         rows = np.isin(log.user, users) & known[log.item]
         is_target = choose_targets(log, rows, targets, fraction, seed)
-        return _held_out(log, new_item, users, rows & ~is_target, is_target, train)
+        part = _held_out(log, new_item, users, rows & ~is_target, is_target, train)
+        if targets == "temporal" and not places:
+            part = replace(part, n_tied=count_ties(log, rows & ~is_target, is_target))
+        return part
 
-    return Split(train, held_out(validation_users), held_out(test_users),
-                 f"{name}, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users, "
-                 f"seed {seed}", targets)
+    places = log.has_places
+    split = Split(train, held_out(validation_users), held_out(test_users),
+                  f"{name}, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users, "
+                  f"seed {seed}{name_of_ties(ties, ties_seed)}", targets)
+    for part in ("validation", "test"):
+        longest = max(map(len, getattr(split, part).fold_in))
+        require_targets(split, part, {"fraction": fraction}, longest, MIN_ITEMS)
+    warn_of_ties(split.tied, ties)
+    return split
 
 
 def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation: float = 0.1,
@@ -149,7 +229,7 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
     Raises
     ------
     ValueError
-        A fraction is out of range, or the two leave nothing for training.
+        A fraction is out of range, the two leave nothing for training, or no user would have a target.
     """
     _check_fraction("fraction", fraction)
     _check_fraction("validation", validation)
@@ -163,12 +243,15 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
     known = np.isin(log.item_ids, train.item_ids)
     new_item = np.where(known, np.cumsum(known) - 1, -1)
     shown, users = known[log.item], np.arange(log.n_users)
-    return Split(
+    split = Split(
         train,
         _held_out(log, new_item, users, shown & ~is_test & ~is_validation, shown & is_validation, train),
         _held_out(log, new_item, users, shown & ~is_test, shown & is_test, train),
         f"{name}, random targets of {fraction:g}, validation {validation:g}, seed {seed}", "random",
     )
+    for part, share in (("validation", {"validation": validation}), ("test", {"fraction": fraction})):
+        require_targets(split, part, share, int(n.max()), 3)  # one each to train on, to validate, to test
+    return split
 
 
 def LIANG_2018(log: Interactions, *, n_heldout: int = 750) -> Split:
@@ -179,23 +262,42 @@ def LIANG_2018(log: Interactions, *, n_heldout: int = 750) -> Split:
     return _published(log, n_heldout, "random", "LIANG_2018")
 
 
-def SACHDEVA_2019(log: Interactions, *, n_heldout: int = 750) -> Split:
-    """Sachdeva et al. 2019: as `LIANG_2018`, but the targets are each user's last fifth in time."""
-    return _published(log, n_heldout, "temporal", "SACHDEVA_2019")
+def SACHDEVA_2019(log: Interactions, *, n_heldout: int = 750, ties: str | None = None,
+                  ties_seed: int = 0) -> Split:
+    """Sachdeva et al. 2019: as `LIANG_2018`, but the targets are each user's last fifth in time.
+
+    ``ties`` is that of `strong_generalization`; the published split takes the file's order.
+    """
+    return _published(log, n_heldout, "temporal", "SACHDEVA_2019", ties=ties, ties_seed=ties_seed)
 
 
-def BLOG_2022(log: Interactions, *, seed: int = 0) -> Split:
+def BLOG_2022(log: Interactions, *, validation: float = 0.1, seed: int = 0) -> Split:
     """The blog post this book grew from: ratings >= 4, iterative 5-core, weak generalisation.
 
     The post does not print its split; random 20 % targets per user is what its numbers fit.
     """
     kept = log.filter(min_rating=4, min_user_items=5, min_item_users=5, iterative=True)
-    return weak_generalization(kept, seed=seed, name="BLOG_2022")
+    return weak_generalization(kept, validation=validation, seed=seed, name="BLOG_2022")
 
 
-def _published(log: Interactions, n_heldout: int, targets: str, name: str) -> Split:
+def _published(log: Interactions, n_heldout: int, targets: str, name: str, **ties) -> Split:
     kept = log.filter(min_rating=4, min_user_items=5)
-    return strong_generalization(kept, n_heldout=n_heldout, targets=targets, name=name)
+    return strong_generalization(kept, n_heldout=n_heldout, targets=targets, name=name, **ties)
+
+
+def require_targets(split: Split, part: str, share: dict[str, float], longest: int, least: int) -> None:
+    """Raise ValueError if nobody in a part has a target; ``share`` names what decides how many they get."""
+    if getattr(split, part).n_asked:
+        return
+    (name, value), = share.items()
+    if longest < least:
+        why = f"they have at most {longest} items, of {least} that it takes: filter(min_user_items={least})"
+    elif int(value * longest) < 1:
+        enough = next(per_cent / 100 for per_cent in range(1, 100) if int(per_cent / 100 * longest) >= 1)
+        why = f"{name}={value:g} of at most {longest} items is none: take {name}={enough:g}"
+    else:
+        why = "training knows none of their items: filter(min_item_users=5)"
+    raise ValueError(f"no user of the {part} would have a target: {why}")
 
 
 def _check_fraction(name: str, value: float) -> None:
@@ -219,7 +321,7 @@ def _random_targets(user: np.ndarray, rows: np.ndarray, fraction: float, seed: i
     generator = np.random.RandomState(seed)
     # One draw per user, as in the authors' code: a vectorised draw would give another split.
     for own in np.split(index, np.flatnonzero(np.diff(user[index])) + 1):
-        if len(own) >= 5:
+        if len(own) >= MIN_ITEMS:
             is_target[own[generator.choice(len(own), size=int(fraction * len(own)), replace=False)]] = True
     return is_target
 
@@ -230,7 +332,7 @@ def _temporal_targets(user, timestamp, rows: np.ndarray, fraction: float) -> np.
     index = index[np.lexsort((timestamp[index], user[index]))]  # stable: ties in file order
     rank, n = _rank_in_user(user[index])
     is_target = np.zeros(len(user), dtype=bool)
-    is_target[index] = (n >= 5) & (rank >= ((1 - fraction) * n).astype(np.int64))
+    is_target[index] = (n >= MIN_ITEMS) & (rank >= ((1 - fraction) * n).astype(np.int64))
     return is_target
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy import integrate, stats
 
-from vaerec.evaluation import gini, gini_d
+from vaerec.metrics import gini, gini_d
 
 COLUMNS = ["question", "answer"]
 

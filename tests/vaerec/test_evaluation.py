@@ -12,7 +12,8 @@ from scipy.stats import norm
 from sklearn.metrics import ndcg_score
 
 import vaerec as vr
-from vaerec.evaluation import Report, gini, gini_d, over_seeds, overlap
+from vaerec.evaluation import Report, over_seeds
+from vaerec.metrics import gini, gini_d, overlap
 from vaerec.models import TopNRecommender
 from vaerec.protocols import HeldOut
 
@@ -288,3 +289,70 @@ def test_without_the_mask_one_list_for_all_covers_k_items_and_seen_items_take_pl
     assert unmasked["ndcg@50"] < masked["ndcg@50"]
     # A list that holds what was shown cannot find as many of the targets, user by user.
     assert (unmasked.per_user["recall_all@50"] <= masked.per_user["recall_all@50"]).all()
+
+
+class NoFloat64(torch.Tensor):
+    """A tensor on a device without float64, as Apple's: what is made of it lies there too."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        result = super().__torch_function__(function, types, args, kwargs or {})
+        for tensor in result if isinstance(result, tuple) else (result,):
+            if isinstance(tensor, NoFloat64) and tensor.dtype == torch.float64:
+                raise TypeError(f"{function.__name__} makes float64, which the device does not have")
+        return result
+
+
+def test_devices_without_float64_can_be_evaluated():
+    scores, held_out = questions(0)
+    scores = (scores // 3).astype(np.float32)  # with ties
+
+    class OnDevice(Fixed):
+        def score_batch(self, histories, users=None):
+            return super().score_batch(histories).float().as_subclass(NoFloat64)
+
+    plain, there = (vr.evaluate(model(scores), held_out, ks=(5, 20)) for model in (Fixed, OnDevice))
+    pd.testing.assert_frame_equal(there.summary(), plain.summary())
+    with pytest.raises(TypeError, match="float64, which the device"):
+        torch.zeros(2).as_subclass(NoFloat64).double()
+
+
+def test_a_report_shows_a_small_table():
+    scores, held_out = questions(0)
+    report = vr.evaluate(Fixed(scores), held_out, ks=(1, 5))
+    shown, page = repr(report), report._repr_html_()
+    assert shown.startswith("Report of 12 users") and len(shown.splitlines()) == 11
+    assert f"{report['ndcg@5']:.4f}" in shown and f"{report['ndcg@5']:.4f}" in page
+    assert report.table().loc["coverage", "95 % @5"] == ""
+    collapsed = Report(report.per_user, report.lists, ("two users share < 3",))
+    assert "two users share < 3" in repr(collapsed) and "two users share &lt; 3" in collapsed._repr_html_()
+
+
+def test_one_k_and_a_small_catalogue():
+    scores, held_out = questions(0)
+    assert "ndcg@7" in vr.evaluate(Fixed(scores), held_out, ks=7).per_user
+    assert list(vr.evaluate(Fixed(scores), held_out).per_user.filter(like="ndcg")) == ["ndcg@10", "ndcg@30"]
+
+
+def test_a_split_or_a_log_instead_of_its_part(world, world_split):
+    model = vr.models.Popularity(world_split.n_items)
+    with pytest.raises(TypeError, match="pass its part, split.test or split.validation"):
+        vr.evaluate(model, world_split)
+    with pytest.raises(TypeError, match=r"pass the part of a split, such as vr.protocols.LIANG_2018\(log\)"):
+        vr.evaluate(model, world)
+
+
+@pytest.mark.parametrize("fold_in, targets, message", [
+    ([1, 2], [3, 4, 3], "user ada: item 3 is twice among their targets"),
+    ([1, 2, 5], [4, 2], "user ada: item 2 is both in their fold-in and among their targets"),
+])
+def test_a_question_that_is_no_question(fold_in, targets, message):
+    with pytest.raises(ValueError, match=message):
+        one_user([9, 8, 7, 6, 5, 4], fold_in, targets)
+
+
+def test_questions_of_different_lengths():
+    with pytest.raises(ValueError, match="2 user_ids, 1 fold_in and 1 targets"):
+        HeldOut(np.arange(2), [np.array([1])], [np.array([0])], np.ones(3, np.int64), 5)

@@ -52,7 +52,7 @@ def test_many_users_are_served_in_parts(fitted, world_split, monkeypatch):
     raw = [world_split.item_ids[history] for history in world_split.test.fold_in[:23]]
     users = world_split.test.user_ids[:23]
     at_once = fitted.recommend(raw, k=5, item_ids=world_split.item_ids, users=users)
-    monkeypatch.setattr(vr.models.base, "AT_ONCE", 10)
+    monkeypatch.setattr(vr.models.base, "CELLS", 10 * world_split.n_items)
     in_parts = fitted.recommend(raw, k=5, item_ids=world_split.item_ids, users=users)
     pd.testing.assert_frame_equal(in_parts, at_once, rtol=1e-5)
     assert fitted.recommend([], k=5, item_ids=world_split.item_ids, users=users[:0]).empty

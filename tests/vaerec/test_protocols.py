@@ -166,6 +166,7 @@ def test_describe_counts_what_is_there():
     ({"n_heldout": 15}, "30 of 30 users"),
     ({"n_heldout": 5, "targets": "last"}, "targets='last'"),
     ({"n_heldout": 5, "fraction": 1.0}, "fraction=1.0"),
+    ({"n_heldout": 2.0}, "n_heldout=2.0: expected a whole number"),
 ])
 def test_wrong_parameters_of_strong_generalisation(options, message):
     with pytest.raises(ValueError, match=message):
@@ -185,3 +186,37 @@ def test_a_log_that_the_filters_empty_is_refused():
     log = random_log(0, share=0.05)
     with pytest.raises(ValueError, match="no interaction is left"):
         vr.protocols.LIANG_2018(log, n_heldout=2)
+
+
+def items_each(n: int, n_users: int = 40) -> vr.Interactions:
+    """Users of n items each."""
+    return vr.Interactions.from_frame(pd.DataFrame(
+        {"user": np.repeat(range(n_users), n), "item": np.tile(range(n), n_users)}))
+
+
+def test_users_of_nine_items_cannot_be_validated_by_the_blog():
+    log = items_each(9)
+    with pytest.raises(ValueError, match=r"no user of the validation .*validation=0.1 of at most 9 items is "
+                                         r"none: take validation=0.12"):
+        vr.protocols.BLOG_2022(log)
+    split = vr.protocols.BLOG_2022(log, validation=0.12)  # what the message says would do
+    assert split.validation.n_asked == split.test.n_asked == 40
+
+
+@pytest.mark.parametrize("make, message, repaired", [
+    (lambda log, value=0.1: strong_generalization(log, n_heldout=4, fraction=value),
+     "fraction=0.1 of at most 7 items is none: take fraction=0.15", 0.15),
+    (lambda log, value=0.1: weak_generalization(log, fraction=value, validation=0.3),
+     "no user of the test .*fraction=0.1 of at most 7 items is none: take fraction=0.15", 0.15),
+])
+def test_fractions_that_leave_no_target_name_one_that_does(make, message, repaired):
+    with pytest.raises(ValueError, match=message):
+        make(items_each(7))
+    assert make(items_each(7), repaired).test.n_asked > 0
+
+
+def test_users_of_too_few_items_have_no_target():
+    with pytest.raises(ValueError, match=r"at most 4 items, of 5 that it takes: filter\(min_user_items=5\)"):
+        strong_generalization(items_each(4), n_heldout=4)
+    with pytest.raises(ValueError, match="at most 2 items, of 3"):
+        weak_generalization(items_each(2))

@@ -10,7 +10,7 @@ import vaerec as vr
 from vaerec.datasets import synthetic
 from vaerec.datasets.synthetic import SyntheticInteractions, make_world
 from vaerec.datasets.titles import invent_titles
-from vaerec.evaluation import gini
+from vaerec.metrics import gini
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import storage
 from vaerec.protocols import Split
+from vaerec.ranking import best
 
-AT_ONCE = 500  # histories that `recommend` scores at once: its memory is theirs times the catalogue
+CELLS = 2**24  # users times items that are scored at once: 64 MB, a few times over
 Histories = Sequence[np.ndarray]
 """B int64 arrays of dense item ids, oldest first."""
 
@@ -105,7 +106,9 @@ class TopNRecommender(nn.Module):
 
     def fit_closed_form(self, split: Split) -> None:
         """Learn from ``split.train`` without gradients."""
-        raise NotImplementedError(f"{type(self).__name__} learns by gradients")
+        raise TypeError(f"{type(self).__name__} has no `loss` to learn by gradients from and no "
+                        "`fit_closed_form`: write one of them; where there is nothing to learn, "
+                        "`def fit_closed_form(self, split): pass`")
 
     def score_batch(self, histories: Histories, users: Sequence | None = None) -> Tensor:
         """Raw scores [B, I] of valid histories. What a subclass writes."""
@@ -161,12 +164,14 @@ class TopNRecommender(nn.Module):
         -------
         DataFrame
             One row per recommendation: user (the place in ``histories``), rank from 1, item
-            (raw id), score. A user who has seen nearly everything gets fewer than k rows.
+            (raw id), score. A user who has seen nearly everything gets fewer than k rows. Equal scores
+            stand in an order that is fixed for the catalogue's size.
 
         Raises
         ------
         ValueError
-            Unknown id, k larger than the catalogue, or ``item_ids`` of another catalogue.
+            Unknown id, k larger than the catalogue, ``item_ids`` of another catalogue, or a score that is
+            not a number.
         """
         if len(item_ids) != self.n_items:
             raise ValueError(f"item_ids holds {len(item_ids)} ids, the model knows {self.n_items} items: "
@@ -176,12 +181,14 @@ class TopNRecommender(nn.Module):
             raise ValueError(f"k={k}: the catalogue has {self.n_items} items")
         dense = [_to_dense(history, item_ids, on_unknown) for history in histories]
         values, indices = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
-        for start in range(0, len(dense), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
+        size = users_at_once(self.n_items)
+        for start in range(0, len(dense), size):
+            part = slice(start, start + size)
             scores = self.scores(dense[part], users[part] if users is not None else None)
-            best = mask_seen(scores, dense[part]).topk(k, dim=1)  # values, indices [B, k]
-            values.append(best.values.cpu().numpy().ravel())
-            indices.append(best.indices.cpu().numpy().ravel())
+            self.refuse_non_finite(scores, range(start, start + size))
+            top, items = best(mask_seen(scores, dense[part]), k)  # each [B, k]
+            values.append(top.cpu().numpy().ravel())
+            indices.append(items.cpu().numpy().ravel())
         frame = pd.DataFrame({
             "user": np.repeat(np.arange(len(dense)), k),
             "rank": np.tile(np.arange(1, k + 1), len(dense)),
@@ -198,6 +205,14 @@ class TopNRecommender(nn.Module):
                 f"here {catalogue}): as many items, but other raw ids or another order. Take the split that "
                 "it was fitted on, or fit a new model on this one")
 
+    def refuse_non_finite(self, scores: Tensor, names: Sequence) -> None:
+        """Raise ValueError if a score [B, I] is infinite or not a number; ``names`` are those of B users."""
+        bad = ~torch.isfinite(scores).all(dim=1)
+        if bad.any():
+            user = names[int(bad.int().argmax())]
+            raise ValueError(f"{type(self).__name__} gives user {user} a score that is not finite: the "
+                             "training has diverged, or the model is not fitted")
+
     def _check(self, histories: list[np.ndarray], users: Sequence | None) -> None:
         if self.needs_users and (users is None or len(users) != len(histories)):
             raise ValueError(f"{type(self).__name__} needs users=, one raw user id per history")
@@ -206,6 +221,11 @@ class TopNRecommender(nn.Module):
         if outside.any():
             raise ValueError(f"item {flat[outside.argmax()]} is not in [0, {self.n_items}): histories "
                              "hold the dense ids of the split that the model was made for")
+
+
+def users_at_once(n_items: int) -> int:
+    """How many users are scored at once where nobody says it: fewer for a large catalogue, at most 500."""
+    return max(1, min(500, CELLS // n_items))
 
 
 def mask_seen(scores: Tensor, histories: Histories) -> Tensor:

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vaerec.ranking import tie_order
+
 PADDING = -1  # of a history that is shorter than the longest of its batch
 LARGEST = 2**31 - 2**20  # bytes of weights in one file: ONNX files end at 2 GB
 
@@ -60,13 +62,18 @@ class StepServer(nn.Module):
 
 
 def best_unseen(scores: Tensor, history: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best items of scores [B, I] that are not in histories [B, T], and their scores."""
+    """The k best items of scores [B, I] that are not in histories [B, T], and their scores.
+
+    The order of `vaerec.ranking.best` in the operators of ONNX, whose TopK puts the first of equal columns
+    first: the columns come in the order that decides ties.
+    """
     n_items = scores.shape[1]
     # Padding goes to a column of its own, so that it masks no item.
     wide = torch.cat([scores, scores[:, :1]], dim=1)
     wide = wide.scatter(1, torch.where(history >= 0, history, n_items), -torch.inf)
-    best = wide[:, :n_items].topk(k, dim=1)
-    return best.indices, best.values
+    order = torch.from_numpy(tie_order(n_items).copy()).to(scores.device)
+    best = wide[:, order].topk(k, dim=1)
+    return order[best.indices], best.values
 
 
 def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],

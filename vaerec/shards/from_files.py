@@ -25,8 +25,9 @@ from vaerec.datasets import load
 from vaerec.datasets.files import column_names
 from vaerec.datasets.tables import require_columns, shards_of
 from vaerec.interactions import Interactions, describe_items
-from vaerec.protocols import TARGETS, Split, choose_targets, histories
+from vaerec.protocols import MIN_ITEMS, TARGETS, Split, choose_targets, histories, require_targets
 from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, refuse_full, refuse_uneven, write_stream
+from vaerec.ties import TIES, count_ties, name_of_ties, warn_of_ties
 
 MOST_SHARDS = 512  # files that are open at once
 READ = 2**20  # rows that are read at once
@@ -36,7 +37,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
                item: str = "item", rating: str | None = None, timestamp: str | None = None,
                min_rating: float | None = None, min_user_items: int = 5, min_item_users: int = 1,
                targets: str = "random", fraction: float = 0.2, seed: int = 98765,
-               duplicates: str = "refuse", n_shards: int | None = None, lanes: int = LANES) -> Split:
+               duplicates: str = "refuse", ties: str | None = None, ties_seed: int = 0,
+               n_shards: int | None = None, lanes: int = LANES) -> Split:
     """Split logs that do not fit into memory by strong generalisation, and write the split as shards.
 
     Held out are the users with the smallest hash of their raw id, first those of the test: who is held
@@ -57,8 +59,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
         Lower ratings are dropped, then users with fewer items.
     min_item_users : int
         Items with fewer training users are dropped, for held-out users too. Users are not counted again.
-    targets, fraction, seed
-        As in `vaerec.protocols.strong_generalization`.
+    targets, fraction, seed, ties, ties_seed
+        As in `vaerec.protocols.strong_generalization`; the file's order is that of all files in a row.
     duplicates : {"refuse", "first", "last"}
         What to do when a user meets an item again.
     n_shards : int, optional
@@ -89,6 +91,8 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     if min_rating is not None and "rating" not in names:
         raise ValueError(f"min_rating={min_rating}, but {files[0]} has no column 'rating': say with rating= "
                          "which column it is")
+    if ties not in (None, *TIES):
+        raise ValueError(f"ties={ties!r}: expected one of {TIES}")
     refuse_uneven(n_shards, lanes)
     refuse_full(folder)
     beside = Path(folder).absolute().parent
@@ -96,11 +100,13 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     with tempfile.TemporaryDirectory(dir=beside) as scratch:
         buckets = _deal(files, names, Path(scratch), n_shards)
         buckets = [bucket for bucket in buckets if _open(bucket).metadata.num_rows]
-        users, counts = [], None
-        for bucket in buckets:
-            own, of_items = _filtered(bucket, duplicates, min_rating, min_user_items)
+        users, counts, times = [], None, []
+        for number, bucket in enumerate(buckets):
+            own, of_items, own_times = _filtered(bucket, duplicates, min_rating, min_user_items,
+                                                 (ties_seed, number) if ties == "random" else None)
             users.append(own)
             counts = _sum(counts, of_items)
+            times.append(own_times)
         users = pd.concat(users).sort_values(kind="stable").index
         if 2 * n_heldout >= len(users):
             raise ValueError(f"n_heldout={n_heldout} takes {2 * n_heldout} of the {len(users)} users that "
@@ -109,14 +115,22 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
         rest = {part: _rows_of(buckets, chosen[part]) for part in PARTS}
         counts = _sum(counts, *(-frame["item"].value_counts() for frame in rest.values()))
         counts = counts[counts >= max(1, min_item_users)]
-        held_out = {part: _questions(rest[part], counts.index, targets, fraction, seed) for part in PARTS}
+        asked = {part: _questions(rest[part], counts.index, targets, fraction, seed) for part in PARTS}
+        held_out = {part: questions for part, (questions, _) in asked.items()}
+        measured = targets == "temporal" and not _have_places(times)
+        tied = {part: n_tied if measured else None for part, (_, n_tied) in asked.items()}
         items = describe_items(counts.index.to_numpy(), None)
         shards = _shards(buckets, users[:2 * n_heldout], counts.index)
         shards = itertools.chain(shards, itertools.repeat(Bags.concatenate([]), n_shards - len(buckets)))
         name = (f"strong generalisation, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users "
-                "by hash")
-        return write_stream(folder, shards, items=items, held_out=held_out, name=name, targets=targets,
-                            n_shards=n_shards, lanes=lanes)
+                f"by hash{name_of_ties(ties, ties_seed)}")
+        split = write_stream(folder, shards, items=items, held_out=held_out, name=name, targets=targets,
+                             n_shards=n_shards, lanes=lanes, tied=tied)
+    for part in PARTS:
+        longest = max(map(len, getattr(split, part).fold_in))
+        require_targets(split, part, {"fraction": fraction}, longest, MIN_ITEMS)
+    warn_of_ties(split.tied, ties)
+    return split
 
 
 def _open(file: Path) -> pq.ParquetFile:
@@ -170,20 +184,33 @@ def _hash(users: pd.Series | pd.Index) -> np.ndarray:
     return pd.util.hash_array(users.to_numpy(), categorize=False)
 
 
-def _filtered(bucket: Path, duplicates: str, min_rating: float | None, min_user_items: int) -> tuple:
-    """Filter and sort a bucket in its file: its users with their hashes, and items with their counts."""
+def _filtered(bucket: Path, duplicates: str, min_rating: float | None, min_user_items: int,
+              ties_seed: tuple[int, int] | None) -> tuple:
+    """Filter and sort a bucket in its file: its users with their hashes, and items with their counts.
+
+    And of its times: their number, the first, the last, and whether a user has two that are equal.
+    """
     log = load(bucket, duplicates=duplicates)
     try:
         log = log.filter(min_rating=min_rating, min_user_items=min_user_items)
     except ValueError:  # nothing is left of this bucket; others may have more
         log = log.select(np.zeros(len(log), bool))
+    if ties_seed is not None:
+        log = log.break_ties(ties_seed)
     order = np.lexsort((log.timestamp, log.user))
     frame = pd.DataFrame({"user": log.user_ids[log.user[order]], "item": log.item_ids[log.item[order]],
                           "timestamp": log.timestamp[order]})
     frame.to_parquet(bucket, index=False)
     users = pd.Index(log.user_ids)
     return (pd.Series(_hash(users), index=users),
-            pd.Series(np.bincount(log.item, minlength=log.n_items), index=log.item_ids))
+            pd.Series(np.bincount(log.item, minlength=log.n_items), index=log.item_ids),
+            (len(log), frame["timestamp"].min(), frame["timestamp"].max(), log.has_ties))
+
+
+def _have_places(times: list[tuple]) -> bool:
+    """`Interactions.has_places` of all buckets together."""
+    rows, first, last, has_ties = zip(*(own for own in times if own[0]), strict=True)
+    return max(last) - min(first) < sum(rows) and not any(has_ties)
 
 
 def _rows_of(buckets: list[Path], users: pd.Index) -> pd.DataFrame:
@@ -193,12 +220,14 @@ def _rows_of(buckets: list[Path], users: pd.Index) -> pd.DataFrame:
 
 
 def _questions(frame: pd.DataFrame, item_ids: pd.Index, targets: str, fraction: float,
-               seed: int) -> Questions:
+               seed: int) -> tuple[Questions, int]:
+    """The questions of one part, and `count_ties` of them."""
     log = Interactions.from_frame(frame[frame["item"].isin(item_ids)])
     new_item, users = item_ids.get_indexer(log.item_ids), np.arange(log.n_users)
     is_target = choose_targets(log, np.ones(len(log), bool), targets, fraction, seed)
-    return (log.user_ids, histories(log, new_item, users, ~is_target),
-            histories(log, new_item, users, is_target))
+    questions = (log.user_ids, histories(log, new_item, users, ~is_target),
+                 histories(log, new_item, users, is_target))
+    return questions, count_ties(log, ~is_target, is_target)
 
 
 def _shards(buckets: list[Path], held_out: pd.Index, item_ids: pd.Index) -> Iterator[Bags]:

@@ -180,15 +180,16 @@ def write(split: Split, folder: str | os.PathLike, *, n_shards: int | None = Non
     bags = Bags.from_histories(train.sequences(), torch.device("cpu"))
     order = np.random.default_rng(seed).permutation(train.n_users)
     shards = (bags.select(torch.from_numpy(users)) for users in np.array_split(order, n_shards))
-    held_out = {part: (own.user_ids, own.fold_in, own.targets)
-                for part, own in (("validation", split.validation), ("test", split.test))}
+    parts = {"validation": split.validation, "test": split.test}
+    held_out = {part: (own.user_ids, own.fold_in, own.targets) for part, own in parts.items()}
     return write_stream(folder, shards, items=train.items, held_out=held_out, name=split.name,
-                        targets=split.targets, n_shards=n_shards, lanes=lanes)
+                        targets=split.targets, n_shards=n_shards, lanes=lanes,
+                        tied={part: own.n_tied for part, own in parts.items()})
 
 
 def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd.DataFrame,
                  held_out: dict[str, Questions], name: str, targets: str, n_shards: int,
-                 lanes: int = LANES) -> Split:
+                 lanes: int = LANES, tied: dict[str, int | None] | None = None) -> Split:
     """Write shards that come one after another, and open them: one at a time is in memory.
 
     Parameters
@@ -202,6 +203,8 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
         "test".
     name, targets : str
         As in `Split`.
+    tied : dict, optional
+        ``n_tied`` of "validation" and of "test", as in `vaerec.protocols.HeldOut`.
 
     Raises
     ------
@@ -225,7 +228,7 @@ def write_stream(folder: str | os.PathLike, shards: Iterable[Bags], *, items: pd
         files[file] = _write_table(folder / file, pa.table({
             "user": pa.array(user_ids), "fold_in": _list_array(fold_in), "targets": _list_array(hidden)}))
     manifest = {"format": FORMAT, "name": name, "targets": targets, "lanes": lanes, "files": files,
-                "shards": about}
+                "shards": about, "tied": tied or {}}
     draft = folder / f"{MANIFEST}.part"
     draft.write_text(json.dumps(manifest, indent=1))
     os.replace(draft, folder / MANIFEST)
@@ -312,4 +315,5 @@ def _held_out(train: Shards, part: str, counts: np.ndarray) -> HeldOut:
         items, offsets = _lists(table[name], path, train.n_items)
         lists[name] = np.split(items, offsets[1:-1])
     return HeldOut(table["user"].to_pandas().to_numpy(), **lists, item_counts=counts,
-                   n_train_users=train.n_users, catalogue=catalogue_fingerprint(train.item_ids))
+                   n_train_users=train.n_users, catalogue=catalogue_fingerprint(train.item_ids),
+                   n_tied=train.manifest.get("tied", {}).get(part))
