@@ -4,13 +4,12 @@
 PYTHON ?= python3
 PROFILE ?= quick
 ONLY ?=
-URL ?=
 
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
-	bench lint links new-chapter repository clean lock
+	bench lint links new-chapter repository release clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Two stamps, each written last, so that an interrupted installation is never trusted:
@@ -65,6 +64,7 @@ help:
 	@echo "make lint                     ruff over code and notebooks"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
+	@echo "make release VERSION=0.1.1    write the version wherever it stands, and say what to push"
 	@echo "make new-chapter NAME=12-... TITLE='...'  begin a chapter from the template"
 	@echo "make lock                     requirements.txt anew from requirements.in"
 	@echo "make clean                    remove what was built; .venv stays"
@@ -132,12 +132,15 @@ lint: .venv/.installed
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
 
-# From the environment, where make puts both: a title may hold quotes.
+# From the environment, where make puts what was typed: it may hold quotes.
 new-chapter: .venv/.installed
 	@$(PY) notebooks/new_chapter.py "$$NAME" "$$TITLE"
 
 repository: .venv/.installed
-	@$(PY) notebooks/repository.py "$(URL)"
+	@$(PY) notebooks/repository.py "$$URL"
+
+release: .venv/.installed
+	@$(PY) notebooks/release.py "$$VERSION"
 
 clean:
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache lightning_logs vaerec.egg-info

@@ -10,6 +10,7 @@ import argparse
 import ast
 import hashlib
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ ROOT = NOTEBOOKS.parent
 PROFILES = ("quick", "full")
 # Timestamps of a run would make every execution a change of the committed file.
 RUN_METADATA = ("papermill", "execution", "ExecuteTime")
+THE_VERSION = re.compile(rb'^__version__ = ".*"$', re.MULTILINE)
 
 
 def chapters() -> dict[str, dict]:
@@ -81,12 +83,25 @@ def code_hash(notebook: nbformat.NotebookNode) -> str:
 
 
 def package_hash() -> str:
-    """SHA-256 of every source file of the package, with its path."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in (ROOT / "vaerec").rglob("*") if p.suffix in (".py", ".json")):
+    """SHA-256 of every source file of the package, with its path.
+
+    Without the version and the exercises, which compute nothing that a chapter shows: a release, or a
+    better message to a wrong answer, makes no result stale.
+    """
+    digest, package = hashlib.sha256(), ROOT / "vaerec"
+    for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".json")):
+        if package / "exercises" in path.parents:
+            continue
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
+        digest.update(THE_VERSION.sub(b"", path.read_bytes()) + b"\0")
     return digest.hexdigest()
+
+
+def is_fresh(notebook: nbformat.NotebookNode) -> bool:
+    """Whether the outputs are those of the full profile, of this code and of this package."""
+    made = notebook.metadata.get("vaerec", {})
+    return (made.get("profile"), made.get("code_hash"), made.get("package_hash")) == (
+        "full", code_hash(notebook), package_hash())
 
 
 def recorded(notebook: nbformat.NotebookNode) -> dict[str, float | str]:

@@ -10,17 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.copies import repository_files
+
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.txt"
-
-
-def repository_files() -> list[Path]:
-    """Files that are, or by default would be, in the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )
-    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def pins() -> dict[str, str]:
@@ -88,6 +81,22 @@ def test_links_to_files_of_the_repository_lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_what_a_message_asks_pip_for_is_what_the_extra_needs():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name, path in (("cli", "vaerec/__main__.py"), ("onnx", "vaerec/models/exporting.py")):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert [requirement for requirement in extras[name] if f"'{requirement}'" not in text] == []
+
+
+def test_nobody_is_sent_to_an_index_for_the_package():
+    # No index has it: it comes from a repository's tag, or from the offline pack.
+    told = re.compile(r"pip install [^`\n]*\bvaerec\b[^`\n]*")
+    lines = [line for path in repository_files() if path.suffix in (".md", ".py", ".ipynb", ".yaml", ".yml")
+             and ROOT / "tests" not in path.parents
+             for line in told.findall(path.read_text(encoding="utf-8"))]
+    assert lines and [line for line in lines if "git+" not in line and "--no-index" not in line] == []
 
 
 def test_no_movielens_rows_are_in_the_repository():

@@ -39,7 +39,7 @@ def test_a_workflow_is_bounded_and_its_actions_are_pinned(path):
     for job in workflow["jobs"].values():
         assert job.get("timeout-minutes") or "needs" in job
         for step in job["steps"]:
-            assert re.search(r"@v\d+$", step.get("uses", "@v1"))
+            assert re.search(r"@(release/)?v\d+$", step.get("uses", "@v1"))
             for script in re.findall(r"python (\S+\.py)", step.get("run", "")):
                 assert (ROOT / script).exists()
 
@@ -70,13 +70,17 @@ def test_the_hook_for_notebooks_takes_traces_of_a_run_and_nothing_else(tmp_path)
     assert copy.read_bytes() == (run.NOTEBOOKS / copy.name).read_bytes()
 
 
-FAKE_GH = """#!{python}
+# A file of its own, since the path of Python may hold a space, which a first line "#!" does not take.
+GH = """#!/bin/sh
+exec "{python}" "{script}" "$@"
+"""
+FAKE_GH = """
 import shutil, sys
 if sys.argv[1:3] == ["release", "list"]:
     print("v0.2.0\\nv0.1.0")
 else:
     _, _, tag, *_, folder = sys.argv[1:]
-    shutil.copytree(f"released/{{tag}}", folder)
+    shutil.copytree(f"released/{tag}", folder)
 """
 
 
@@ -85,7 +89,9 @@ def test_each_release_keeps_its_book(tmp_path):
     (step,) = (step for step in steps if "release" in step.get("name", ""))
     gh = tmp_path / "bin" / "gh"
     gh.parent.mkdir()
-    gh.write_text(FAKE_GH.format(python=sys.executable))
+    script = gh.with_name("gh.py")
+    script.write_text(FAKE_GH)
+    gh.write_text(GH.format(python=sys.executable, script=script))
     gh.chmod(0o755)
     for tag in ("v0.1.0", "v0.2.0"):
         page = tmp_path / "packed" / tag / "pack" / "html" / "notebooks" / "page.html"
@@ -97,6 +103,19 @@ def test_each_release_keeps_its_book(tmp_path):
                    env=os.environ | {"PATH": f"{gh.parent}:{os.environ['PATH']}"})
     for tag in ("v0.1.0", "v0.2.0"):
         assert (tmp_path / "_build" / "html" / tag / "notebooks" / "page.html").read_text() == tag
+
+
+def test_the_package_index_is_switched_off_until_it_is_switched_on():
+    text = (ROOT / ".github" / "workflows" / "publish.yml").read_text()
+    workflow = yaml.safe_load(text)
+    (job,) = workflow["jobs"].values()
+    assert job["if"].startswith("vars.PUBLISH_TO_INDEX == 'true' &&")
+    assert list(workflow[True]) == ["workflow_dispatch"]  # YAML 1.1 reads "on" as true
+    assert job["permissions"]["id-token"] == "write" and "password" not in text and "secrets." not in text
+    # What the three steps ask for is what the job has.
+    assert f"environment {job['environment']}" in text and "PUBLISH_TO_INDEX to true" in text
+    (wheel,) = re.findall(r"--pattern \"(.*?)\"", text)
+    assert wheel in (ROOT / ".github" / "workflows" / "release.yml").read_text()
 
 
 def test_only_main_is_published():

@@ -8,7 +8,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         from jsonargparse import auto_cli
     except ImportError as error:
-        raise SystemExit("the command line needs one more package: pip install 'vaerec[cli]'") from error
+        raise SystemExit("the command line needs one more package: pip install "
+                         "'jsonargparse[signatures]>=4.40'") from error
     try:
         auto_cli([commands.fit, commands.evaluate, commands.recommend, commands.shard], args=arguments,
                  as_positional=False, prog="python -m vaerec")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -12,13 +11,16 @@ import yaml
 
 EXTENSIONS = Path(__file__).resolve().parent
 sys.path[:0] = [str(EXTENSIONS), *(str(EXTENSIONS.parents[1] / name) for name in ("notebooks", "benchmarks"))]
-import results  # noqa: E402 - scripts of this repository
+import repository as of_notebooks  # noqa: E402 - scripts of this repository
+import results  # noqa: E402
 import run  # noqa: E402
 from exercise_list import show_exercises  # noqa: E402
 from teaching import show_teaching  # noqa: E402
 
-NO_REPOSITORY = ("**This copy of the book names no repository, so it has no such buttons.** "
-                 "`make repository URL=https://github.com/you/name` names one.")
+NO_BUTTONS = ("**The notebooks of this copy do not name its repository, so there are no such buttons.** "
+              "`make repository URL={url}` writes its address into them.")
+FROM_THE_TAG = 'pip install "vaerec[cli] @ git+{address}@v{version}"'
+FROM_A_CLONE = 'pip install ".[cli]"   # in a clone of the repository'
 
 
 def repository(root: Path) -> str:
@@ -30,8 +32,15 @@ def repository(root: Path) -> str:
     if slug.count("/") == 1:
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
         return f"{server}/{slug}"
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    return project["tool"]["vaerec"]["repository"].rstrip("/")
+    return of_notebooks.address(root).rstrip("/")
+
+
+def notebooks_name_it(root: Path) -> bool:
+    """Whether a notebook that is opened alone, in Colab or Kaggle, installs from this repository.
+
+    A fork's book knows its address from CI, its notebooks only from ``make repository``.
+    """
+    return repository(root).lower() == of_notebooks.address(root).rstrip("/").lower() != ""
 
 
 def published_at(address: str) -> str:
@@ -52,16 +61,9 @@ def set_repository(app, config):
     if address:
         options["repository_url"] = address
         options["repository_branch"] = os.environ.get("VAEREC_BOOK_BRANCH", "main")
-        set_buttons(options, True)
-    else:
-        set_buttons(options, False)
-
-
-def set_buttons(options, shown: bool):
-    """Show or drop the buttons that need a repository: the theme fails on them without one."""
-    for name in ("repository", "issues", "edit_page"):
-        options[f"use_{name}_button"] = shown
-    if not shown:
+    for name in ("repository", "issues", "edit_page"):  # the theme fails on them without an address
+        options[f"use_{name}_button"] = bool(address)
+    if not notebooks_name_it(Path(app.confdir)):
         options["launch_buttons"] = {}
 
 
@@ -111,10 +113,10 @@ def show_status(app, docname, source):
             raise ValueError(f"{stem} was not run yet: make notebooks PROFILE=full ONLY={stem}")
         values = run.recorded(notebook)
         made = notebook.metadata["vaerec"]
-        same = made["package_hash"] == run.package_hash()
+        package = "this one" if run.is_fresh(notebook) else "older"
         rows.append(f"| [{stem}](../notebooks/{stem}.ipynb) | {made['profile']} | {made.get('date', '-')} "
                     f"| {values['seconds'] / 60:.1f} "
-                    f"| {values['device']} | {values['data']} | {'this one' if same else 'older'} |")
+                    f"| {values['device']} | {values['data']} | {package} |")
     source[0] = source[0].replace("<!-- status -->", "\n".join(rows))
 
 
@@ -124,9 +126,14 @@ def show_results(app, docname, source):
         source[0] = source[0].replace("<!-- results -->", results.page())
 
 
+def cited(root: Path) -> dict:
+    """What CITATION.cff says."""
+    return yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+
+
 def citation(root: Path, address: str) -> str:
     """BibTeX entry of the book, from CITATION.cff."""
-    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    cff = cited(root)
     authors = " and ".join(f"{{{author['name']}}}" for author in cff["authors"])
     fields = {"author": authors, "title": f"{{{cff['title']}}}", "year": str(cff["date-released"])[:4],
               "version": cff["version"], "url": address}
@@ -142,10 +149,22 @@ def show_citation(app, docname, source):
 
 
 def explain_missing_buttons(app, docname, source):
-    """Say why there are none, in a copy that names no repository."""
+    """Say why there are none, and which step is missing."""
     if docname == "book/running":
-        text = "" if repository(Path(app.confdir)) else NO_REPOSITORY
+        root = Path(app.confdir)
+        url = repository(root) or "https://github.com/you/name"
+        text = "" if notebooks_name_it(root) else NO_BUTTONS.format(url=url)
         source[0] = source[0].replace("<!-- no repository -->", text)
+
+
+def show_installation(app, docname, source):
+    """Replace the mark by a command that works in this copy: the tag's, or that of a clone."""
+    if docname == "book/running":
+        root = Path(app.confdir)
+        address, command = repository(root), FROM_A_CLONE
+        if notebooks_name_it(root):
+            command = FROM_THE_TAG.format(address=address, version=cited(root)["version"])
+        source[0] = source[0].replace("<!-- installation -->", f"```bash\n{command}\n```")
 
 
 def setup(app):
@@ -156,6 +175,7 @@ def setup(app):
     app.connect("source-read", show_teaching)
     app.connect("source-read", show_citation)
     app.connect("source-read", explain_missing_buttons)
+    app.connect("source-read", show_installation)
     app.connect("config-inited", set_repository, priority=400)
     app.connect("html-page-context", add_kaggle_button, priority=600)
     app.connect("html-page-context", drop_thebe_scripts, priority=900)

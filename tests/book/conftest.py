@@ -4,30 +4,23 @@ import functools
 import http.server
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+import repository
 
-ROOT = Path(__file__).parents[2]
+from tests.copies import build_book, copy_tree
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
-    """The book as a fork's CI builds it, where every warning is an error."""
-    folder = tmp_path_factory.mktemp("book")
-    done = subprocess.run(
-        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
-         "build", ".", "--all", "--warningiserror", "--nitpick", "--keep-going",
-         "--path-output", str(folder)],
-        cwd=ROOT, env=os.environ | {"GITHUB_REPOSITORY": "reader/fork"},
-        capture_output=True, text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder / "_build" / "html"
+    """The book as a fork's CI builds it, once ``make repository`` has written its address."""
+    fork = copy_tree(tmp_path_factory.mktemp("fork"))
+    repository.write("https://github.com/reader/fork", fork)
+    return build_book(fork, tmp_path_factory.mktemp("book"), "reader/fork")
 
 
 @pytest.fixture(scope="session")

@@ -35,12 +35,28 @@ def test_a_fork_points_at_itself(extension, project, monkeypatch):
     assert extension.repository(project) == "https://github.com/reader/fork"
 
 
-@pytest.mark.parametrize("address, told", [("https://host.org/a/b", False), ("", True)])
-def test_without_an_address_a_page_says_why_there_are_no_buttons(extension, project, address, told):
-    (project / "pyproject.toml").write_text(f'[tool.vaerec]\nrepository = "{address}"\n')
-    source = ["<!-- no repository -->"]
-    extension.explain_missing_buttons(SimpleNamespace(confdir=project), "book/running", source)
-    assert (source[0] == extension.NO_REPOSITORY) == told and "<!--" not in source[0]
+@pytest.mark.parametrize("written, ci, missing", [
+    ("https://host.org/a/b", "", ""),
+    ("https://github.com/reader/fork", "Reader/fork", ""),  # GitHub's names have no case
+    ("", "", "https://github.com/you/name"),
+    ("", "reader/fork", "https://github.com/reader/fork"),
+    ("https://github.com/before/it-was-forked", "reader/fork", "https://github.com/reader/fork")])
+def test_without_its_address_in_the_notebooks_a_book_has_no_buttons_and_says_why(
+        extension, project, monkeypatch, written, ci, missing):
+    monkeypatch.setenv("GITHUB_REPOSITORY", ci)
+    (project / "pyproject.toml").write_text(f'[tool.vaerec]\nrepository = "{written}"\n')
+    (project / "CITATION.cff").write_text("version: 0.2.0\n")
+    options = {"launch_buttons": {"colab_url": "https://colab.research.google.com"}}
+    app = SimpleNamespace(confdir=project)
+    extension.set_repository(app, SimpleNamespace(html_theme_options=options))
+    assert (options["launch_buttons"] == {}) == bool(missing)
+    assert options["use_repository_button"] == bool(written or ci)
+    source = ["<!-- no repository --><!-- installation -->"]
+    extension.explain_missing_buttons(app, "book/running", source)
+    extension.show_installation(app, "book/running", source)
+    assert (f"make repository URL={missing}`" in source[0]) == bool(missing)
+    assert (f"git+{written or '-'}@v0.2.0" in source[0].replace("Reader", "reader")) != bool(missing)
+    assert ('".[cli]"' in source[0]) == bool(missing) and "<!--" not in source[0]
 
 
 def test_the_site_of_a_repository(extension):

@@ -6,12 +6,30 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
+
+import vaerec
 
 ROOT = Path(__file__).parents[2]
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [CONTENTS["root"]] + [
     chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
+
+
+def points_at(site: Path, slug: str) -> None:
+    """Each button of each chapter, and the notebook that it opens, lead to one repository."""
+    for name in (page for page in PAGES if page.startswith("notebooks/")):
+        chapter, blob = (site / f"{name}.html").read_text(), f"{slug}/blob/main/{name}.ipynb"
+        assert f"https://colab.research.google.com/github/{blob}" in chapter
+        assert f"https://kaggle.com/kernels/welcome?src=https://github.com/{blob}" in chapter
+        assert "executablebooks/jupyter-book" not in chapter
+        assert f'PACKAGE = "https://github.com/{slug}", "v{vaerec.__version__}", "vaerec' in BeautifulSoup(
+            chapter, "html.parser").get_text()
+    owner, _, name = slug.partition("/")
+    assert f"https://{owner}.github.io/{name}/" in (site / "book" / "intro.html").read_text()
+    running = BeautifulSoup((site / "book" / "running.html").read_text(), "html.parser").get_text()
+    assert f"vaerec[cli] @ git+https://github.com/{slug}@v{vaerec.__version__}" in running
 
 
 # Paragraphs that show a formula's marks: code may hold a dollar, text may not.
@@ -87,14 +105,8 @@ def test_the_front_page_leads_to_the_introduction(site):
     assert "book/intro.html" in (site / "index.html").read_text()
 
 
-def test_the_buttons_point_at_the_fork(site):
-    name = next(page for page in PAGES if page.startswith("notebooks/"))
-    chapter = (site / f"{name}.html").read_text()
-    blob = f"reader/fork/blob/main/{name}.ipynb"
-    assert f"https://colab.research.google.com/github/{blob}" in chapter
-    assert f"https://kaggle.com/kernels/welcome?src=https://github.com/{blob}" in chapter
-    assert "executablebooks/jupyter-book" not in chapter
-    assert "https://reader.github.io/fork/" in (site / "book" / "intro.html").read_text()
+def test_the_buttons_and_the_first_cells_point_at_the_fork(site):
+    points_at(site, "reader/fork")
 
 
 @pytest.mark.parametrize("name", PAGES)

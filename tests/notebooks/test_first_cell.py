@@ -1,14 +1,18 @@
 """The cell that installs the package: what it asks pip for, and what a reader is told when that fails."""
 
+import re
 import sys
+from types import ModuleType
 
 import pytest
 import run
 from IPython.core.interactiveshell import InteractiveShell
 
+import vaerec
+
 pytestmark = pytest.mark.filterwarnings("ignore:To exit")
 STEMS = list(run.chapters())
-ADDRESS = "https://github.com/reader/fork"
+ADDRESS, TAG = "https://github.com/reader/fork", f"v{vaerec.__version__}"
 
 
 def first_cell(stem: str) -> str:
@@ -34,8 +38,10 @@ def shell(monkeypatch):
 
 
 def said(shell, source: str, address: str = "") -> str:
-    """The message with which the cell ended, or ""."""
-    result = shell.run_cell(source.replace('PACKAGE = ""', f'PACKAGE = "{address}"', 1))
+    """The message with which the cell ended, or "", whatever address the tree has."""
+    source, places = re.subn(r'(PACKAGE = ")[^"]*', rf"\g<1>{address}", source)
+    assert places == 1
+    result = shell.run_cell(source)
     assert result.error_before_exec is None
     return str(result.error_in_exec or "")
 
@@ -51,14 +57,23 @@ def test_with_an_address_it_installs_this_tag(stem, shell, capsys):
     shell.installs = True
     assert said(shell, first_cell(stem), ADDRESS) == ""
     package = "vaerec[tuning]" if stem.startswith("10") else "vaerec"
-    assert shell.asked == [f"install --quiet '{package} @ git+{ADDRESS}@v0.1.0'"]
+    assert shell.asked == [f"install --quiet '{package} @ git+{ADDRESS}@{TAG}'"]
     assert "this notebook takes about" in capsys.readouterr().out
 
 
-def test_a_failed_installation_names_the_switch_and_the_pack(shell):
+@pytest.mark.parametrize("place, told", [
+    ("Kaggle", ["Kaggle", "Settings > Internet", "offline pack"]),
+    ("Colab", ["Colab", ADDRESS, TAG, "public"]),
+    ("", ["your own machine", "make lab"])])
+def test_a_failed_installation_names_what_helps_where_it_runs(shell, monkeypatch, place, told):
+    folders = ["/kaggle"] if place == "Kaggle" else []
+    monkeypatch.setattr("glob.glob", lambda pattern, **options: folders if pattern == "/kaggle" else [])
+    if place:  # Kaggle's image is made from Colab's, so it may have the module too
+        monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     message = said(shell, first_cell("06-mvae"), ADDRESS)
     assert len(shell.asked) == 1
-    assert "Settings > Internet" in message and "offline pack" in message
+    assert all(word in message for word in told)
+    assert not any(other in message for other in {"Kaggle", "Colab", "make lab"} - set(told))
 
 
 def test_the_offline_pack_comes_before_the_internet(shell, monkeypatch):

@@ -1,6 +1,8 @@
 """One address in many files: all agree, and it can be set and taken back."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import repository
@@ -54,6 +56,15 @@ def test_a_wrong_address_changes_nothing(url, copy):
     assert texts(copy) == before
 
 
+def test_a_disk_that_is_full_changes_nothing(copy):
+    before = texts(copy)
+    (copy / "notebooks" / "A2-your-own-data.ipynb.new").mkdir()  # stands where its new text would
+    with pytest.raises(FileExistsError):
+        repository.write(URL, copy)
+    assert texts(copy) == before
+    assert [path.name for path in copy.rglob("*.new")] == ["A2-your-own-data.ipynb.new"]
+
+
 def test_a_file_that_lost_its_place_is_named_and_nothing_is_written(copy):
     broken = copy / "notebooks" / "06-mvae.ipynb"
     broken.write_text(broken.read_text().replace("REPOSITORY, VERSION, PACKAGE", "REPO"))
@@ -61,3 +72,10 @@ def test_a_file_that_lost_its_place_is_named_and_nothing_is_written(copy):
     with pytest.raises(ValueError, match=r"06-mvae\.ipynb names the repository 0 times"):
         repository.write(URL, copy)
     assert texts(copy) == before
+
+
+def test_the_command_says_what_is_wrong_in_one_line():
+    done = subprocess.run([sys.executable, run.NOTEBOOKS / "repository.py", "github.com/a"],
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "expected an address such as" in done.stderr

@@ -97,7 +97,8 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
         import onnx
         import onnxscript  # noqa: F401 - torch.onnx imports it late and says less
     except ImportError as error:
-        raise ImportError("export needs two more packages: pip install 'vaerec[onnx]'") from error
+        raise ImportError("export needs two more packages: "
+                          "pip install 'onnx>=1.18' 'onnxscript>=0.5'") from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     batch, length = torch.export.Dim("B"), torch.export.Dim("T")
