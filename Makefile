@@ -9,13 +9,15 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
-	bench lint links new-chapter repository clean lock
+.PHONY: help book pdf epub slides pack test test-rest test-all test-slow repeated colab-check notebooks lab \
+	bench lint spelling links new-chapter repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
-# Two stamps, each written last, so that an interrupted installation is never trusted:
-#   .venv/.locked     a copy of the requirements.txt that is installed
+# Stamps, so that an interrupted installation is never trusted and nobody else's folder is emptied:
+#   .venv/.made       written first: make made this folder, and may make it again
+#   .venv/.locked     written last: a copy of the lock that is installed
 #   .venv/.installed  the folder where the package was installed in editable mode
+LOCK := requirements.txt requirements-torch.txt
 
 # A virtual environment that was moved, or whose Python is gone, is made again.
 ifeq "$(wildcard $(PY))" ""
@@ -31,19 +33,27 @@ require_python = $(if $(filter True,$(PYTHON_FITS)),,$(error \
 	this project needs Python 3.11 or newer, but "$(PYTHON)" is $(or $(PYTHON_FOUND),not there); \
 	name another one, for example: make PYTHON=python3.12 $(MAKECMDGOALS)))
 
-# A checkout may give requirements.txt a newer date and the same text: then only the date is taken.
-.venv/.locked: requirements.txt
-	@$(require_python)if test -x $(PY) && cmp -s requirements.txt $@ \
+# A checkout may give the lock a newer date and the same text: then only the date is taken.
+# Through a link, the environment of another folder would be emptied.
+# The lock is complete, so pip need not look for more; torch comes last and finds all that it needs.
+.venv/.locked: $(LOCK)
+	@$(require_python)if test -x $(PY) && cat $(LOCK) | cmp -s - $@ \
 		&& test "$$(cat .venv/.installed 2>/dev/null || pwd)" = "$$(pwd)"; then \
 		touch $@; \
+	elif test -L .venv || { test -e .venv && test ! -e .venv/.made && test ! -e .venv/.locked; }; then \
+		echo "make: .venv lacks what requirements.txt asks for, but it is a link or was not made by make, so it is" \
+			"left as it is. Move it away, then call make again." >&2; \
+		exit 1; \
 	else \
 		set -e; \
 		echo "Making .venv from requirements.txt: minutes and gigabytes the first time."; \
 		echo "To watch it: tail -f .venv/install.log"; \
-		"$(PYTHON)" -m venv --clear .venv; \
-		$(PY) -m pip install --quiet --progress-bar off --log .venv/install.log -r requirements.txt; \
-		cp requirements.txt $@; \
+		rm -rf .venv && mkdir .venv && touch .venv/.made && "$(PYTHON)" -m venv .venv; \
+		$(INSTALL) --no-deps -r requirements.txt; \
+		$(INSTALL) -r requirements-torch.txt; \
+		cat $(LOCK) > $@; \
 	fi
+INSTALL = $(PY) -m pip install --quiet --progress-bar off --log .venv/install.log
 
 .venv/.installed: .venv/.locked pyproject.toml
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -56,13 +66,15 @@ help:
 	@echo "make pdf, make epub           the whole book as one file, in _build/html/downloads"
 	@echo "make slides                   slides of each chapter, in _build/html/slides"
 	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
-	@echo "make test                     every test that is not slow"
+	@echo "make test                     the tests of a coffee break, and one of each longer kind"
+	@echo "make test-all                 these, then make test-rest: every test that is not slow"
 	@echo "make test-slow                the others"
+	@echo "make repeated                 write down which quick notebooks gave the same output twice"
 	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
-	@echo "make lint                     ruff over code and notebooks"
+	@echo "make lint, make spelling      ruff over code and notebooks, codespell over all"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make new-chapter NAME=12-... TITLE='...'  begin a chapter from the template"
@@ -99,11 +111,26 @@ pack: pdf epub slides book
 	@echo "Training the pack's checkpoints and packing ..."
 	@$(PY) book/make_pack.py _build/pack _build/html
 
-test: .venv/.installed
-	$(PY) -m pytest -m "not slow"
+# Two at a time on two cores. Each on one thread: several OpenMP programs at once slow each other many times.
+WORKERS ?= auto
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS)
+BRIEF := unit or smoke
 
+test: .venv/.installed
+	$(PYTEST) --dist worksteal -m "($(BRIEF)) and not slow" $(TESTS)
+
+# Chapters and pages share what was built for them: a group of tests stays with one worker.
+test-rest: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "not ($(BRIEF) or slow)" $(TESTS)
+
+test-all: test test-rest
+
+# One after another, with all cores.
 test-slow: .venv/.installed
 	$(PY) -m pytest -m slow
+
+repeated: .venv/.installed
+	$(PY) notebooks/repeat.py
 
 # A name that no test has would select nothing, and pass.
 UNKNOWN = $(filter-out $(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb)),$(ONLY))
@@ -129,6 +156,9 @@ bench: .venv/.installed
 lint: .venv/.installed
 	$(PY) -m ruff check .
 
+spelling: .venv/.installed
+	$(PY) -m codespell_lib
+
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
 
@@ -143,13 +173,15 @@ clean:
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache lightning_logs vaerec.egg-info
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-# A local build mark such as +cpu is cut off: a stranger's index does not have that build.
+# By uv, for every system and Python. The versions of the lock stay where they fit; UPGRADE=--upgrade takes
+# the newest. Torch is left out, since its builds for the CPU have other hashes, and stands in a file of its own.
+UPGRADE ?=
+COMPILE = _build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
 lock:
 	@$(require_python)rm -rf _build/lock && "$(PYTHON)" -m venv _build/lock
-	_build/lock/bin/python -m pip install --quiet -r requirements.in
-	@mkdir -p _build
-	@_build/lock/bin/python -m pip freeze --all --exclude pip > _build/lock/frozen.txt
-	@{ echo "# The exact lock, made by \`make lock\` from requirements.in. Do not edit."; \
-		sed -e 's/+[a-z0-9.]*$$//' _build/lock/frozen.txt; } > _build/lock/requirements.txt
-	@mv _build/lock/requirements.txt requirements.txt && rm -rf _build/lock
+	_build/lock/bin/python -m pip install --quiet uv==0.13.9
+	$(COMPILE) --generate-hashes --no-emit-package torch -o requirements.txt requirements.in
+	$(COMPILE) -c requirements.txt -o requirements-notebooks.txt pyproject.toml requirements-notebooks.in
+	@rm -rf _build/lock
 	@echo "requirements.txt is new; the next make target makes .venv from it."
