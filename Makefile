@@ -9,8 +9,9 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-rest test-all test-slow repeated colab-check notebooks lab \
-	bench lint spelling links new-chapter repository clean lock
+KINDS := test-unit test-process test-notebooks test-book
+.PHONY: help book pdf epub slides pack test test-rest test-all $(KINDS) test-slow repeated colab-check \
+	notebooks lab movielens bench lint spelling links new-chapter repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Stamps, so that an interrupted installation is never trusted and nobody else's folder is emptied:
@@ -73,6 +74,7 @@ help:
 	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
+	@echo "make movielens                find or download MovieLens-100K and -1M, and check them"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
 	@echo "make lint, make spelling      ruff over code and notebooks, codespell over all"
 	@echo "make links                    look for dead links to other sites"
@@ -82,24 +84,23 @@ help:
 	@echo "make clean                    remove what was built; .venv stays"
 
 # Warnings and errors come on the other channel; each warning stops the build at its end.
-BUILD = $(PY) -c 'from jupyter_book.cli.main import main; main()' \
-	build . --all --warningiserror --nitpick --keep-going --quiet
+BUILD = $(PY) book/build.py
 DOWNLOADS := _build/html/downloads
 
 book: .venv/.installed
 	@echo "Building the book ..."
-	@$(BUILD) >/dev/null
+	@$(BUILD) html >/dev/null
 	@echo "The book is built. Open it: $$(pwd)/_build/html/index.html"
 
 pdf: .venv/.installed
 	@echo "Building the book as one page and printing it ..."
-	@rm -rf _build/singlehtml && $(BUILD) --builder singlehtml >/dev/null
+	@rm -rf _build/singlehtml && $(BUILD) singlehtml >/dev/null
 	@$(PY) book/make_pdf.py _build/singlehtml $(DOWNLOADS)/vaerec.pdf
 	@echo "The PDF is made: $$(pwd)/$(DOWNLOADS)/vaerec.pdf"
 
 epub: .venv/.installed
 	@echo "Building the book as an EPUB ..."
-	@rm -rf _build/epub && $(BUILD) --builder custom --custom-builder epub >/dev/null
+	@rm -rf _build/epub && $(BUILD) epub >/dev/null
 	@mkdir -p $(DOWNLOADS) && cp _build/epub/vaerec.epub $(DOWNLOADS)
 	@echo "The EPUB is made: $$(pwd)/$(DOWNLOADS)/vaerec.epub"
 
@@ -113,17 +114,22 @@ pack: pdf epub slides book
 
 # Two at a time on two cores. Each on one thread: several OpenMP programs at once slow each other many times.
 WORKERS ?= auto
+ARGS ?=
 PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS)
 BRIEF := unit or smoke
 
 test: .venv/.installed
-	$(PYTEST) --dist worksteal -m "($(BRIEF)) and not slow" $(TESTS)
+	$(PYTEST) --dist worksteal -m "($(BRIEF)) and not slow" $(ARGS)
 
 # Chapters and pages share what was built for them: a group of tests stays with one worker.
 test-rest: .venv/.installed
-	$(PYTEST) --dist loadgroup -m "not ($(BRIEF) or slow)" $(TESTS)
+	$(PYTEST) --dist loadgroup -m "not ($(BRIEF) or slow)" $(ARGS)
 
 test-all: test test-rest
+
+# One kind alone, as the jobs of CI run them.
+$(KINDS): test-%: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "$* and not slow" $(ARGS)
 
 # One after another, with all cores.
 test-slow: .venv/.installed
@@ -144,6 +150,9 @@ notebooks: .venv/.installed
 
 lab: .venv/.installed
 	$(PY) -m jupyterlab notebooks
+
+movielens: .venv/.installed
+	$(PY) -c "import vaerec as vr; print(vr.load('ml-100k'), vr.load('ml-1m'), sep='\n')"
 
 # Some keep the rows that their tables have: delete those that are to be measured again.
 BENCHMARKS := rivals evaluation fused_multinomial step_costs scaling processes svae_batching serving

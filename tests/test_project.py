@@ -70,6 +70,8 @@ def test_the_version_is_the_same_everywhere():
     assert citation["version"] == vaerec.__version__
 
 
+@pytest.mark.process
+@pytest.mark.smoke
 def test_the_example_of_the_readme_runs_as_it_stands_there(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", text, re.DOTALL)

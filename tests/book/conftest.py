@@ -1,6 +1,7 @@
 """The built book, served to a real browser."""
 
 import functools
+import hashlib
 import http.server
 import os
 import shutil
@@ -10,24 +11,57 @@ import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "_build" / "tested"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def sources() -> str:
+    """SHA-256 of all that a build could read: the repository without its tests and what is generated."""
+    digest = hashlib.sha256()
+    tops = [path for path in ROOT.iterdir() if not path.name.startswith((".", "_build", "tests"))]
+    files = {file for top in tops for file in (top.rglob("*") if top.is_dir() else [top])}
+    for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):
+        digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def built(builder: str) -> Path:
+    """The book as a fork's CI builds it, where every warning is an error.
+
+    It is built once for all workers, and again only when a file changed.
+    """
+    folder = BUILT / sources()[:16]
+    done = folder / f"{builder}.done"
+    BUILT.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILT / "lock"):
+        for other in set(BUILT.glob("*/")) - {folder}:
+            shutil.rmtree(other)
+        if not done.exists():
+            run = subprocess.run([sys.executable, ROOT / "book" / "build.py", builder, folder],
+                                 env=os.environ | {"GITHUB_REPOSITORY": "reader/fork"},
+                                 capture_output=True, text=True)
+            assert run.returncode == 0, run.stderr[-4000:]
+            done.touch()
+    return folder / "_build" / builder
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """The book as a fork's CI builds it, where every warning is an error."""
-    folder = tmp_path_factory.mktemp("book")
-    done = subprocess.run(
-        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
-         "build", ".", "--all", "--warningiserror", "--nitpick", "--keep-going",
-         "--path-output", str(folder)],
-        cwd=ROOT, env=os.environ | {"GITHUB_REPOSITORY": "reader/fork"},
-        capture_output=True, text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder / "_build" / "html"
+def site() -> Path:
+    return built("html")
+
+
+@pytest.fixture(scope="session")
+def one_page() -> Path:
+    """The book for the PDF."""
+    return built("singlehtml")
+
+
+@pytest.fixture(scope="session")
+def epub() -> Path:
+    return built("epub") / "vaerec.epub"
 
 
 @pytest.fixture(scope="session")
