@@ -100,7 +100,7 @@ def test_its_exercises_and_notes_agree_with_it(copy, exercises):
 
 
 def test_its_exercises_check_themselves(exercises):
-    from tests.vaerec.test_exercises import given
+    from tests.unit.test_exercises import given
     from vaerec.exercises.judging import judge
 
     for exercise in exercises.values():

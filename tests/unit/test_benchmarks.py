@@ -12,7 +12,7 @@ import torch
 
 from vaerec.batches import Bags
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import beyond_accuracy
 import load_large
 import processes
