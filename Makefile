@@ -8,13 +8,16 @@ ONLY ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf epub slides pack test test-slow colab-check notebooks lab \
-	bench lint links new-chapter repository release clean lock
+KINDS := test-unit test-process test-notebooks test-book
+.PHONY: help book pdf epub slides pack test test-rest test-all $(KINDS) test-slow repeated colab-check \
+	notebooks lab movielens bench lint spelling links new-chapter repository release clean lock
 
 # -- the environment ---------------------------------------------------------------------------
-# Two stamps, each written last, so that an interrupted installation is never trusted:
-#   .venv/.locked     a copy of the requirements.txt that is installed
+# Stamps, so that an interrupted installation is never trusted and nobody else's folder is emptied:
+#   .venv/.made       written first: make made this folder, and may make it again
+#   .venv/.locked     written last: a copy of the lock that is installed
 #   .venv/.installed  the folder where the package was installed in editable mode
+LOCK := requirements.txt requirements-torch.txt
 
 # A virtual environment that was moved, or whose Python is gone, is made again.
 ifeq "$(wildcard $(PY))" ""
@@ -30,19 +33,27 @@ require_python = $(if $(filter True,$(PYTHON_FITS)),,$(error \
 	this project needs Python 3.11 or newer, but "$(PYTHON)" is $(or $(PYTHON_FOUND),not there); \
 	name another one, for example: make PYTHON=python3.12 $(MAKECMDGOALS)))
 
-# A checkout may give requirements.txt a newer date and the same text: then only the date is taken.
-.venv/.locked: requirements.txt
-	@$(require_python)if test -x $(PY) && cmp -s requirements.txt $@ \
+# A checkout may give the lock a newer date and the same text: then only the date is taken.
+# Through a link, the environment of another folder would be emptied.
+# The lock is complete, so pip need not look for more; torch comes last and finds all that it needs.
+.venv/.locked: $(LOCK)
+	@$(require_python)if test -x $(PY) && cat $(LOCK) | cmp -s - $@ \
 		&& test "$$(cat .venv/.installed 2>/dev/null || pwd)" = "$$(pwd)"; then \
 		touch $@; \
+	elif test -L .venv || { test -e .venv && test ! -e .venv/.made && test ! -e .venv/.locked; }; then \
+		echo "make: .venv lacks what requirements.txt asks for, but it is a link or was not made by make, so it is" \
+			"left as it is. Move it away, then call make again." >&2; \
+		exit 1; \
 	else \
 		set -e; \
 		echo "Making .venv from requirements.txt: minutes and gigabytes the first time."; \
 		echo "To watch it: tail -f .venv/install.log"; \
-		"$(PYTHON)" -m venv --clear .venv; \
-		$(PY) -m pip install --quiet --progress-bar off --log .venv/install.log -r requirements.txt; \
-		cp requirements.txt $@; \
+		rm -rf .venv && mkdir .venv && touch .venv/.made && "$(PYTHON)" -m venv .venv; \
+		$(INSTALL) --no-deps -r requirements.txt; \
+		$(INSTALL) -r requirements-torch.txt; \
+		cat $(LOCK) > $@; \
 	fi
+INSTALL = $(PY) -m pip install --quiet --progress-bar off --log .venv/install.log
 
 .venv/.installed: .venv/.locked pyproject.toml
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -55,13 +66,16 @@ help:
 	@echo "make pdf, make epub           the whole book as one file, in _build/html/downloads"
 	@echo "make slides                   slides of each chapter, in _build/html/slides"
 	@echo "make pack                     all that a room without internet needs, as _build/pack.zip"
-	@echo "make test                     every test that is not slow"
+	@echo "make test                     the tests of a coffee break, and one of each longer kind"
+	@echo "make test-all                 these, then make test-rest: every test that is not slow"
 	@echo "make test-slow                the others"
+	@echo "make repeated                 write down which quick notebooks gave the same output twice"
 	@echo "make colab-check              the notebooks on what Colab and Kaggle preinstall (or ONLY=06-mvae)"
 	@echo "make notebooks PROFILE=quick  run the notebooks (or PROFILE=full, ONLY=06-mvae)"
 	@echo "make lab                      open the notebooks in JupyterLab"
+	@echo "make movielens                find or download MovieLens-100K and -1M, and check them"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
-	@echo "make lint                     ruff over code and notebooks"
+	@echo "make lint, make spelling      ruff over code and notebooks, codespell over all"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make release VERSION=0.1.1    write the version wherever it stands, and say what to push"
@@ -70,24 +84,23 @@ help:
 	@echo "make clean                    remove what was built; .venv stays"
 
 # Warnings and errors come on the other channel; each warning stops the build at its end.
-BUILD = $(PY) -c 'from jupyter_book.cli.main import main; main()' \
-	build . --all --warningiserror --nitpick --keep-going --quiet
+BUILD = $(PY) book/build.py
 DOWNLOADS := _build/html/downloads
 
 book: .venv/.installed
 	@echo "Building the book ..."
-	@$(BUILD) >/dev/null
+	@$(BUILD) html >/dev/null
 	@echo "The book is built. Open it: $$(pwd)/_build/html/index.html"
 
 pdf: .venv/.installed
 	@echo "Building the book as one page and printing it ..."
-	@rm -rf _build/singlehtml && $(BUILD) --builder singlehtml >/dev/null
+	@rm -rf _build/singlehtml && $(BUILD) singlehtml >/dev/null
 	@$(PY) book/make_pdf.py _build/singlehtml $(DOWNLOADS)/vaerec.pdf
 	@echo "The PDF is made: $$(pwd)/$(DOWNLOADS)/vaerec.pdf"
 
 epub: .venv/.installed
 	@echo "Building the book as an EPUB ..."
-	@rm -rf _build/epub && $(BUILD) --builder custom --custom-builder epub >/dev/null
+	@rm -rf _build/epub && $(BUILD) epub >/dev/null
 	@mkdir -p $(DOWNLOADS) && cp _build/epub/vaerec.epub $(DOWNLOADS)
 	@echo "The EPUB is made: $$(pwd)/$(DOWNLOADS)/vaerec.epub"
 
@@ -99,11 +112,31 @@ pack: pdf epub slides book
 	@echo "Training the pack's checkpoints and packing ..."
 	@$(PY) book/make_pack.py _build/pack _build/html
 
-test: .venv/.installed
-	$(PY) -m pytest -m "not slow"
+# Two at a time on two cores. Each on one thread: several OpenMP programs at once slow each other many times.
+WORKERS ?= auto
+ARGS ?=
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS)
+BRIEF := unit or smoke
 
+test: .venv/.installed
+	$(PYTEST) --dist worksteal -m "($(BRIEF)) and not slow" $(ARGS)
+
+# Chapters and pages share what was built for them: a group of tests stays with one worker.
+test-rest: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "not ($(BRIEF) or slow)" $(ARGS)
+
+test-all: test test-rest
+
+# One kind alone, as the jobs of CI run them.
+$(KINDS): test-%: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "$* and not slow" $(ARGS)
+
+# One after another, with all cores.
 test-slow: .venv/.installed
 	$(PY) -m pytest -m slow
+
+repeated: .venv/.installed
+	$(PY) notebooks/repeat.py
 
 # A name that no test has would select nothing, and pass.
 UNKNOWN = $(filter-out $(patsubst notebooks/%.ipynb,%,$(wildcard notebooks/*.ipynb)),$(ONLY))
@@ -118,6 +151,9 @@ notebooks: .venv/.installed
 lab: .venv/.installed
 	$(PY) -m jupyterlab notebooks
 
+movielens: .venv/.installed
+	$(PY) -c "import vaerec as vr; print(vr.load('ml-100k'), vr.load('ml-1m'), sep='\n')"
+
 # Some keep the rows that their tables have: delete those that are to be measured again.
 BENCHMARKS := rivals evaluation fused_multinomial step_costs scaling processes svae_batching serving
 
@@ -128,6 +164,9 @@ bench: .venv/.installed
 
 lint: .venv/.installed
 	$(PY) -m ruff check .
+
+spelling: .venv/.installed
+	$(PY) -m codespell_lib
 
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck
@@ -146,13 +185,15 @@ clean:
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache lightning_logs vaerec.egg-info
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-# A local build mark such as +cpu is cut off: a stranger's index does not have that build.
+# By uv, for every system and Python. The versions of the lock stay where they fit; UPGRADE=--upgrade takes
+# the newest. Torch is left out, since its builds for the CPU have other hashes, and stands in a file of its own.
+UPGRADE ?=
+COMPILE = _build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
 lock:
 	@$(require_python)rm -rf _build/lock && "$(PYTHON)" -m venv _build/lock
-	_build/lock/bin/python -m pip install --quiet -r requirements.in
-	@mkdir -p _build
-	@_build/lock/bin/python -m pip freeze --all --exclude pip > _build/lock/frozen.txt
-	@{ echo "# The exact lock, made by \`make lock\` from requirements.in. Do not edit."; \
-		sed -e 's/+[a-z0-9.]*$$//' _build/lock/frozen.txt; } > _build/lock/requirements.txt
-	@mv _build/lock/requirements.txt requirements.txt && rm -rf _build/lock
+	_build/lock/bin/python -m pip install --quiet uv==0.13.9
+	$(COMPILE) --generate-hashes --no-emit-package torch -o requirements.txt requirements.in
+	$(COMPILE) -c requirements.txt -o requirements-notebooks.txt pyproject.toml requirements-notebooks.in
+	@rm -rf _build/lock
 	@echo "requirements.txt is new; the next make target makes .venv from it."

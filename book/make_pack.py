@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,8 +92,9 @@ def build_wheel(target: Path) -> None:
 
 def download_wheels(target: Path) -> None:
     """Put the wheels of `OFTEN_MISSING` beside the package's."""
-    pins = [line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-            if line.partition("==")[0] in OFTEN_MISSING]
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = [pin for pin in re.findall(r"^[\w.-]+==[^\s;]+", lock, re.MULTILINE)
+            if pin.partition("==")[0] in OFTEN_MISSING]
     subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
                     "--dest", str(target), *pins], check=True)
 

@@ -1,4 +1,4 @@
-"""Logs that several tests share."""
+"""What kind a test is, and logs that several tests share."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,29 @@ import pandas as pd
 import pytest
 
 import vaerec as vr
+
+KINDS = ("unit", "process", "notebooks", "book")
+# What a test of the folders notebooks and book asks for if it runs a chapter, or looks at built pages.
+COSTLY = {"quick", "site", "program"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test with its kind, see the markers in pyproject.toml."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if not any(item.iter_markers(kind) for kind in KINDS):
+            costly = folder == "process" or COSTLY & set(item.fixturenames)
+            item.add_marker(folder if costly else "unit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_the_reader(tmp_path_factory):
+    """No test reads or writes the progress and the models of whoever runs it; two workers meet in neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAEREC_PROGRESS", str(tmp_path_factory.mktemp("progress") / "progress.json"))
+        patch.setenv("VAEREC_MODELS", "")
+        yield
 
 
 def _movielens(name: str) -> vr.Interactions:

@@ -1,6 +1,7 @@
 """The built book, served to a real browser."""
 
 import functools
+import hashlib
 import http.server
 import os
 import shutil
@@ -9,18 +10,59 @@ from pathlib import Path
 
 import pytest
 import repository
+from filelock import FileLock
 
 from tests.copies import build_book, copy_tree
 
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "_build" / "tested"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def sources() -> str:
+    """SHA-256 of all that a build could read: the repository without its tests and what is generated."""
+    digest = hashlib.sha256()
+    tops = [path for path in ROOT.iterdir() if not path.name.startswith((".", "_build", "tests"))]
+    files = {file for top in tops for file in (top.rglob("*") if top.is_dir() else [top])}
+    for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):
+        digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def built(builder: str) -> Path:
+    """The book as a fork's CI builds it, once `make repository` has written its address.
+
+    It is built once for all workers, and again only when a file changed.
+    """
+    folder = BUILT / sources()[:16]
+    done = folder / f"{builder}.done"
+    BUILT.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILT / "lock"):
+        for other in set(BUILT.glob("*/")) - {folder}:
+            shutil.rmtree(other)
+        if not done.exists():
+            fork = folder / "fork"
+            if not fork.exists():
+                repository.write("https://github.com/reader/fork", copy_tree(fork))
+            build_book(fork, folder, "reader/fork", builder)
+            done.touch()
+    return folder / "_build" / builder
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """The book as a fork's CI builds it, once ``make repository`` has written its address."""
-    fork = copy_tree(tmp_path_factory.mktemp("fork"))
-    repository.write("https://github.com/reader/fork", fork)
-    return build_book(fork, tmp_path_factory.mktemp("book"), "reader/fork")
+def site() -> Path:
+    return built("html")
+
+
+@pytest.fixture(scope="session")
+def one_page() -> Path:
+    """The book for the PDF."""
+    return built("singlehtml")
+
+
+@pytest.fixture(scope="session")
+def epub() -> Path:
+    return built("epub") / "vaerec.epub"
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_its_exercises_and_notes_agree_with_it(copy, exercises):
 
 
 def test_its_exercises_check_themselves(exercises):
-    from tests.vaerec.test_exercises import given
+    from tests.unit.test_exercises import given
     from vaerec.exercises.judge import judge
 
     for exercise in exercises.values():
@@ -111,6 +111,7 @@ def test_its_exercises_check_themselves(exercises):
             assert not result.right and result.message == wrong["message"]
 
 
+@pytest.mark.notebooks
 def test_it_runs(copy):
     new_chapter.begin(STEM, TITLE, copy)
     values = run.recorded(run.nbformat.read(run.run_quick(STEM), as_version=4))
@@ -129,6 +130,7 @@ def test_a_wrong_name_or_title_changes_nothing(stem, title, told, copy):
     assert files(copy) == before
 
 
+@pytest.mark.process
 def test_the_command_says_what_is_wrong_in_one_line():
     done = subprocess.run([sys.executable, run.NOTEBOOKS / "new_chapter.py", "06-mvae", "Again"],
                           capture_output=True, text=True)

@@ -16,7 +16,7 @@ import pytest
 import run
 
 from tests.notebooks.test_ranges import check
-from tests.test_project import normal, pins
+from tests.unit.test_project import normal, pins
 
 pytestmark = pytest.mark.slow
 FOLDER = run.ROOT / "_build" / "preinstalled"

@@ -7,6 +7,7 @@ import pytest
 import run
 import yaml
 
+pytestmark = pytest.mark.notebooks
 v4 = nbformat.v4
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Answers the version question; makes a .venv whose python logs its arguments and fails on demand.
 PYTHON = r"""#!/bin/sh

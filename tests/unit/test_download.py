@@ -250,6 +250,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.01)
 
 
+@pytest.mark.process
 def test_two_processes_at_once_download_once(server, target):
     first = in_a_process(server.url("slow"), target)
     wait_for(lambda: server.asked)
@@ -259,6 +260,7 @@ def test_two_processes_at_once_download_once(server, target):
     assert target.read_bytes() == CONTENT and server.asked == ["slow"]
 
 
+@pytest.mark.process
 def test_a_killed_download_leaves_nothing_that_is_trusted(server, target):
     process = in_a_process(server.url("slow"), target)
     drafts = target.with_name("ml-1m.zip.part")

@@ -12,7 +12,7 @@ import torch
 
 from vaerec.batches import Bags
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import beyond_accuracy
 import load_large
 import processes
@@ -149,6 +149,7 @@ def pairs(folder: Path, part: str) -> set[tuple[int, int]]:
     return set(map(tuple, rivals.measuring.read_pairs(folder / f"{folder.name}.{part}.inter").tolist()))
 
 
+@pytest.mark.process
 def test_a_childs_peak_of_memory_is_its_own():
     large = np.ones(2**27)  # 1 GB, all of it written
     code = "import measuring; print(measuring.peak_mb())"
@@ -274,6 +275,7 @@ def test_a_table_is_filled_where_it_has_gaps_and_survives_an_interruption(tmp_pa
     assert len(sweep.fill(None, ["name", "size"], [("a", 1)], one_row)) == 1
 
 
+@pytest.mark.process
 def test_two_processes_are_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(scaling, "WORLDS", tmp_path)
     row = processes.one_row(1000, processes=2, threads=1, steps=2, size=60_000)
@@ -281,6 +283,7 @@ def test_two_processes_are_timed(tmp_path, monkeypatch):
     assert row["sent_mb"] == pytest.approx(4 * (2 * 1000 * 600 + 3 * 600 * 200) / 1e6, rel=0.01)
 
 
+@pytest.mark.process
 def test_a_small_world_is_timed_and_weighed(tmp_path, monkeypatch):
     monkeypatch.setattr(scaling, "WORLDS", tmp_path)
     scaling.world(60_000, 1000)

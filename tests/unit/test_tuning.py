@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import tuning  # noqa: E402 - a script of that folder
 

@@ -104,6 +104,7 @@ vr.fit(vr.models.MVAE(split.n_items, hidden_dims=(8,), latent_dim=2), split, max
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is a Unix thing")
 def test_a_terminal_shows_progress():
     done = subprocess.run([sys.executable, "-c", IN_A_TERMINAL], stdin=subprocess.DEVNULL,

@@ -194,6 +194,7 @@ def test_a_run_says_what_it_was_and_is_not_overwritten_by_another(tmp_path):
     assert (tmp_path / "model.safetensors").read_bytes() == model
 
 
+@pytest.mark.process
 def test_torchrun_trains_one_run_with_two_processes(run, tmp_path):
     page = (ROOT / "book" / "running.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^torchrun (--standalone .* fit) --config \S+ --run \S+$", page, re.MULTILINE)
@@ -209,6 +210,7 @@ def test_torchrun_trains_one_run_with_two_processes(run, tmp_path):
     main(["evaluate", "--run", str(tmp_path), "--ks", "[10]"])
 
 
+@pytest.mark.process
 def test_it_runs_as_a_module(tmp_path):
     command = [sys.executable, "-m", "vaerec", "fit", "--run", str(tmp_path), "--model", "Nothing"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

@@ -44,6 +44,7 @@ def uninterrupted(tmp_path_factory):
 
 
 # Seconds after the epoch: in the middle of an epoch, in its validation, while it writes.
+@pytest.mark.process
 @pytest.mark.parametrize(("epochs", "delay"), [(0, 0.0), (0, 0.03), (1, 0.0), (3, 0.02), (7, 0.05)])
 def test_a_killed_run_ends_as_the_uninterrupted_one(uninterrupted, tmp_path, epochs, delay):
     run = start(tmp_path)

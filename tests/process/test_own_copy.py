@@ -16,8 +16,8 @@ FIRST, SECOND = "prof-x/vae-course", "Prof.Y/recsys_2"
 QUICK = ["tests/notebooks/test_repository.py", "tests/book/test_extension.py", "-k", "not introduction"]
 SUITES = ["tests/notebooks/test_first_cell.py", "tests/notebooks/test_chapters.py",
           "tests/notebooks/test_run.py", "tests/notebooks/test_new_chapter.py",
-          "tests/notebooks/test_release.py", "tests/test_project.py",
-          "tests/test_workflows.py", "tests/vaerec/test_exercise_progress.py", *QUICK[:-1],
+          "tests/notebooks/test_release.py", "tests/unit/test_project.py",
+          "tests/process/test_workflows.py", "tests/unit/test_exercise_progress.py", *QUICK[:-1],
           "not introduction and not example_of_the_readme and not it_runs and not in_a_copy"]
 
 

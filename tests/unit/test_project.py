@@ -12,7 +12,7 @@ import yaml
 
 from tests.copies import repository_files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.txt"
 
 
@@ -63,6 +63,8 @@ def test_the_version_is_the_same_everywhere():
     assert citation["version"] == vaerec.__version__
 
 
+@pytest.mark.process
+@pytest.mark.smoke
 def test_the_example_of_the_readme_runs_as_it_stands_there(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", text, re.DOTALL)
