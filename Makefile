@@ -9,9 +9,8 @@ URL ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-KINDS := test-unit test-process test-notebooks test-book
-.PHONY: help book pdf epub slides pack test test-rest test-all $(KINDS) test-slow repeated colab-check \
-	notebooks lab movielens bench lint spelling links new-chapter repository clean lock
+.PHONY: help book pdf epub slides pack test test-rest test-all test-unit test-process test-notebooks \
+	test-book test-slow repeated colab-check notebooks lab movielens bench lint spelling links new-chapter repository clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Stamps, so that an interrupted installation is never trusted and nobody else's folder is emptied:
@@ -128,8 +127,8 @@ test-rest: .venv/.installed
 test-all: test test-rest
 
 # One kind alone, as the jobs of CI run them.
-$(KINDS): test-%: .venv/.installed
-	$(PYTEST) --dist loadgroup -m "$* and not slow" $(ARGS)
+test-unit test-process test-notebooks test-book: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "$(@:test-%=%) and not slow" $(ARGS)
 
 # One after another, with all cores.
 test-slow: .venv/.installed
