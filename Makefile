@@ -75,7 +75,7 @@ help:
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make movielens                find or download MovieLens-100K and -1M, and check them"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
-	@echo "make lint, make spelling      ruff over code and notebooks, codespell over all"
+	@echo "make lint, make spelling      ruff over code (rules and layout) and notebooks, codespell over all"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make new-chapter NAME=12-... TITLE='...'  begin a chapter from the template"
