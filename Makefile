@@ -8,9 +8,9 @@ ONLY ?=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-KINDS := test-unit test-process test-notebooks test-book
-.PHONY: help book pdf epub slides pack test test-rest test-all $(KINDS) test-slow repeated colab-check \
-	notebooks lab movielens bench lint spelling links new-chapter repository release clean lock
+.PHONY: help book pdf epub slides pack test test-rest test-all test-unit test-process test-notebooks \
+	test-book test-slow repeated colab-check notebooks lab movielens bench lint spelling links \
+	new-chapter repository release clean lock
 
 # -- the environment ---------------------------------------------------------------------------
 # Stamps, so that an interrupted installation is never trusted and nobody else's folder is emptied:
@@ -75,7 +75,7 @@ help:
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make movielens                find or download MovieLens-100K and -1M, and check them"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
-	@echo "make lint, make spelling      ruff over code and notebooks, codespell over all"
+	@echo "make lint, make spelling      ruff over code (rules and layout) and notebooks, codespell over all"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make release VERSION=0.1.1    write the version wherever it stands, and say what to push"
@@ -128,8 +128,8 @@ test-rest: .venv/.installed
 test-all: test test-rest
 
 # One kind alone, as the jobs of CI run them.
-$(KINDS): test-%: .venv/.installed
-	$(PYTEST) --dist loadgroup -m "$* and not slow" $(ARGS)
+test-unit test-process test-notebooks test-book: .venv/.installed
+	$(PYTEST) --dist loadgroup -m "$(@:test-%=%) and not slow" $(ARGS)
 
 # One after another, with all cores.
 test-slow: .venv/.installed

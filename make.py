@@ -42,8 +42,8 @@ def install():
         return
     ours = not VENV.is_symlink() and any((VENV / mark).exists() for mark in (".made", ".locked"))
     if VENV.exists() and not ours:
-        sys.exit(".venv lacks what requirements.txt asks for, but it is a link or was not made by make, so it "
-                 "is left as it is. Move it away, then call this again.")
+        sys.exit(".venv lacks what requirements.txt asks for, but it is a link or was not made by make, so "
+                 "it is left as it is. Move it away, then call this again.")
     print("Making .venv from requirements.txt: minutes and gigabytes the first time.", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir()

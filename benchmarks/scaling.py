@@ -122,6 +122,7 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
+
     def one_row(size: int) -> dict:
         world(size, options.items)
         command = [sys.executable, __file__, "--measure", json.dumps([size, options.items, options.steps])]

@@ -14,6 +14,7 @@ KINDS = ("unit", "process", "notebooks", "book")
 COSTLY = {"quick", "site", "program"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items):
     """Mark each test with its kind, see the markers in pyproject.toml."""
     here = Path(__file__).parent

@@ -49,7 +49,7 @@ def screen(request, browser):
     context.close()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [pytest.param(PAGES[0], marks=pytest.mark.smoke), *PAGES[1:]])
 def test_a_page_is_whole(name, screen, address):
     page = screen.new_page()
     errors, foreign = [], []

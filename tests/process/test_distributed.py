@@ -70,7 +70,7 @@ def history(name: str, folder: Path, n_processes: int, n_users=(400,)) -> pd.Dat
     return pd.read_csv(folder / "returned.csv")
 
 
-@pytest.mark.parametrize("name", ["MVAE", "SVAE"])
+@pytest.mark.parametrize("name", [pytest.param("MVAE", marks=pytest.mark.smoke), "SVAE"])
 def test_two_processes_give_the_loss_curve_of_one(name, tmp_path):
     # 280 users in batches of 93: the last batch has one user, so one process has none of it.
     one, two = (history(name, tmp_path / str(n), n) for n in (1, 2))

@@ -17,7 +17,7 @@ case "$*" in
 -c*) echo 3.11 ;;
 *)
     echo "venv" >> log
-    rm -rf .venv && mkdir -p .venv/bin
+    mkdir -p .venv/bin
     printf '#!/bin/sh\necho "$*" >> log\ntest ! -e broken\n' > .venv/bin/python
     chmod +x .venv/bin/python ;;
 esac
@@ -34,7 +34,7 @@ class Checkout:
         self.folder, self.programs = folder, folder.with_name("programs")
         folder.mkdir(parents=True)
         self.programs.mkdir()
-        for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        for name in ("Makefile", "requirements.txt", "requirements-torch.txt", "pyproject.toml"):
             shutil.copy(ROOT / name, folder)
         (self.programs / "python3").write_text(python)
         (self.programs / "python3").chmod(0o755)
@@ -61,13 +61,16 @@ def checkout(tmp_path) -> Checkout:
 
 def kinds(calls: list[str]) -> list[str]:
     def kind(call: str) -> str:
-        words = ("requirements.txt", "--editable", "pytest", "venv")
+        words = ("requirements.txt", "requirements-torch.txt", "--editable", "pytest", "venv")
         return next(word for word in words if word in call)
     return [kind(call) for call in calls]
 
 
+MADE = ["venv", "requirements.txt", "requirements-torch.txt", "--editable"]
+
+
 def test_the_first_call_makes_everything_and_the_second_nothing(checkout):
-    assert kinds(checkout.asked("test")) == ["venv", "requirements.txt", "--editable", "pytest"]
+    assert kinds(checkout.asked("test")) == [*MADE, "pytest"]
     assert kinds(checkout.asked("test")) == ["pytest"]
     assert checkout.make("-q", ".venv/.installed").returncode == 0
 
@@ -93,7 +96,7 @@ def test_an_interrupted_installation_is_not_trusted(checkout):
     (checkout.folder / "broken").touch()
     assert checkout.make("test").returncode != 0
     (checkout.folder / "broken").unlink()
-    assert kinds(checkout.asked("test")) == ["venv", "requirements.txt", "--editable", "pytest"]
+    assert kinds(checkout.asked("test")) == [*MADE, "pytest"]
 
 
 def test_a_new_date_alone_installs_nothing(checkout):
@@ -103,26 +106,61 @@ def test_a_new_date_alone_installs_nothing(checkout):
     assert kinds(checkout.asked("test")) == ["pytest"]
 
 
-def test_a_new_lock_makes_the_environment_again(checkout):
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-torch.txt"])
+def test_a_new_lock_makes_the_environment_again(name, checkout):
     checkout.make("test")
-    with (checkout.folder / "requirements.txt").open("a") as lock:
+    (checkout.folder / ".venv" / "of the old one").touch()
+    with (checkout.folder / name).open("a") as lock:
         lock.write("one-more==1.0\n")
     # A file system may keep times in whole seconds: the new lock must be younger.
-    os.utime(checkout.folder / "requirements.txt", times=(time.time() + 2,) * 2)
-    assert kinds(checkout.asked("test"))[:2] == ["venv", "requirements.txt"]
+    os.utime(checkout.folder / name, times=(time.time() + 2,) * 2)
+    assert kinds(checkout.asked("test"))[:4] == MADE
+    assert not (checkout.folder / ".venv" / "of the old one").exists()
+
+
+def refused(checkout: Checkout, kept: Path) -> None:
+    """Make says in a sentence that it leaves .venv alone, and does."""
+    before = sorted(kept.iterdir())
+    done = checkout.make("test")
+    assert done.returncode != 0 and "left as it is. Move it away" in done.stderr
+    assert sorted(kept.iterdir()) == before != []
+    assert not (checkout.folder / "log").exists()
+
+
+def test_an_environment_that_make_did_not_make_is_left_alone(checkout):
+    own = checkout.folder / ".venv"
+    shutil.copytree(checkout.programs, own / "bin")
+    refused(checkout, own / "bin")
+
+
+def test_an_environment_behind_a_link_is_left_alone(checkout, tmp_path):
+    other = Checkout(tmp_path / "other" / "checkout", PYTHON)
+    other.make("test")
+    (checkout.folder / ".venv").symlink_to(other.folder / ".venv")
+    refused(checkout, other.folder / ".venv")
+    (other.folder / ".venv" / ".installed").unlink()  # of no folder in particular, but with another lock
+    with (checkout.folder / "requirements.txt").open("a") as lock:
+        lock.write("one-more==1.0\n")
+    refused(checkout, other.folder / ".venv")
+
+
+def test_an_environment_that_was_cut_off_while_it_was_made_is_made_again(checkout):
+    (checkout.folder / ".venv").mkdir()
+    (checkout.folder / ".venv" / ".made").touch()
+    assert kinds(checkout.asked("test")) == [*MADE, "pytest"]
 
 
 def test_a_moved_environment_is_made_again(checkout):
     checkout.make("test")
     checkout.folder = checkout.folder.rename(checkout.folder.with_name("another folder"))
-    assert kinds(checkout.asked("test"))[:2] == ["venv", "requirements.txt"]
+    assert kinds(checkout.asked("test"))[:4] == MADE
     assert kinds(checkout.asked("test")) == ["pytest"]
 
 
 def test_an_environment_that_lost_its_python_is_made_again(checkout):
     checkout.make("test")
     (checkout.folder / ".venv/bin/python").unlink()
-    assert kinds(checkout.asked("test"))[:2] == ["venv", "requirements.txt"]
+    assert kinds(checkout.asked("test"))[:4] == MADE
 
 
 def test_colab_check_takes_names_of_notebooks(checkout):

@@ -93,7 +93,6 @@ def test_a_killed_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
-
     with monkeypatch.context() as patch:
         # The first run ends after its first epoch, before the model is written.
         patch.setattr("vaerec.training._Record.on_train_epoch_start", killed_in_epoch(1, Killed))
