@@ -54,8 +54,8 @@ def made(copy: OwnCopy) -> list[str]:
     with (copy.root / "vaerec" / "exercises" / "judging.py").open("a") as module:
         module.write("\nMENDED = True\n")
     copy.commit("A better message to a wrong answer")
-    steps = (copy.root / "CONTRIBUTING.md").read_text().partition("## A bug in week two")[2].partition("\n## ")[0]
-    (command,) = re.findall(r"`(make release VERSION=)[\d.]+`", steps)
+    steps = (copy.root / "CONTRIBUTING.md").read_text().partition("## A bug in week two")[2]
+    (command,) = re.findall(r"`(make release VERSION=)[\d.]+`", steps.partition("\n## ")[0])
     return copy.shell(command + NEXT).splitlines()[1:]
 
 
