@@ -15,9 +15,8 @@ FIRST, SECOND = "prof-x/vae-course", "Prof.Y/recsys_2"
 # All that look at the address or the version. What computes for long there does not look at them.
 QUICK = ["tests/notebooks/test_repository.py", "tests/book/test_extension.py", "-k", "not introduction"]
 SUITES = ["tests/notebooks/test_first_cell.py", "tests/notebooks/test_chapters.py",
-          "tests/notebooks/test_run.py", "tests/notebooks/test_new_chapter.py",
-          "tests/notebooks/test_release.py", "tests/unit/test_project.py",
-          "tests/process/test_workflows.py", "tests/unit/test_exercise_progress.py", *QUICK[:-1],
+          "tests/notebooks/test_new_chapter.py", "tests/notebooks/test_release.py",
+          "tests/unit/test_project.py", "tests/process/test_workflows.py", *QUICK[:-1],
           "not introduction and not example_of_the_readme and not it_runs and not in_a_copy"]
 
 
@@ -66,19 +65,23 @@ def test_a_copy_gets_its_address_and_its_tag_in_a_copy(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("second", [SECOND, ""])
-def test_every_suite_is_green_with_an_address_with_another_and_with_none_in_a_copy(tmp_path, second):
+def test_every_suite_is_green_with_an_address_with_another_and_with_none_in_a_copy(tmp_path):
     copy = OwnCopy(tmp_path, FIRST)
     follow(copy)
-    copy.passes(*SUITES)
-    copy.slug = second or FIRST
-    url = f"https://github.com/{second}" if second else ""
-    copy.shell(f"make repository URL={url}")
-    copy.passes(*SUITES)
-    site = build_book(copy.root, tmp_path / "site", copy.slug)
-    if second:
-        points_at(site, second)
-        return
+    copy.passes(*SUITES)  # the pages with a first address are those of the fixture "site"
+    for slug, url in ((SECOND, f"https://github.com/{SECOND}"), (FIRST, "")):
+        copy.slug = slug
+        copy.shell(f"make repository URL={url}")
+        copy.passes(*SUITES)
+        site = build_book(copy.root, tmp_path / f"site of {slug.partition('/')[0]}", slug)
+        if url:
+            points_at(site, slug)
+        else:
+            leads_nowhere(site)
+
+
+def leads_nowhere(site) -> None:
+    """No button opens a notebook that cannot install the package, and a page says which step is missing."""
     for name in (page for page in PAGES if page.startswith("notebooks/")):
         page = (site / f"{name}.html").read_text()
         assert "colab.research.google.com" not in page and "kaggle.com/kernels" not in page

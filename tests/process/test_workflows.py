@@ -25,7 +25,7 @@ TARGETS = {target for rule in RULES for target in rule.split()}
 def test_each_make_target_exists(path):
     called = {target for line in re.findall(r"\bmake ([\w -]+)\b(?!=)", path.read_text())
               for target in line.split()}
-    assert called and called <= TARGETS
+    assert called <= TARGETS and bool(called) == (path.name != "publish.yml")
 
 
 def test_the_workflows_are_what_github_reads():
