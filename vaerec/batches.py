@@ -54,6 +54,13 @@ class Bags(NamedTuple):
         rows = torch.arange(self.n_users, device=self.offsets.device)
         return rows.repeat_interleave(self.lengths(), output_size=len(self.items))
 
+    def once(self) -> Bags:
+        """Each user's items once, in ascending order: what a model of bags reads, whatever the order was."""
+        width = int(self.items.max()) + 1 if len(self.items) else 1
+        pair = torch.unique(self.user() * width + self.items)  # ascending
+        users = torch.arange(self.n_users + 1, device=pair.device)
+        return Bags(pair % width, torch.searchsorted(pair // width, users))
+
     def select(self, users: Tensor) -> Bags:
         """The bags of some users, in the order given: gathers N' items, copies nothing else."""
         lengths = self.lengths()[users]
@@ -136,7 +143,7 @@ class UserBatches(torch.utils.data.IterableDataset):
     seed : int
     in_order : bool
         Histories oldest first, and users of similar length in one batch, so that a block of them
-        needs little padding. Without it the items of a user come in ascending order.
+        needs little padding. Without it the items of a user come once and in ascending order.
     rank, n_ranks : int
         Of several processes that share each batch, this one gets every ``n_ranks``-th of its users.
     """

@@ -220,9 +220,11 @@ class Interactions:
         return replace(self, item=self.item[rows], rating=self.rating[rows])
 
     def to_csr(self) -> sp.csr_matrix:
-        """1.0 where a user consumed an item: float32, [n_users, n_items]."""
+        """1.0 where a user consumed an item, however often: float32, [n_users, n_items]."""
         ones = np.ones(len(self), dtype=np.float32)
-        return sp.csr_matrix((ones, (self.user, self.item)), shape=(self.n_users, self.n_items))
+        matrix = sp.csr_matrix((ones, (self.user, self.item)), shape=(self.n_users, self.n_items))
+        matrix.data.fill(1)  # where a log made by hand repeats a pair, the ones were added up
+        return matrix
 
     def sequences(self) -> list[np.ndarray]:
         """Each user's items, oldest first: int64 arrays; equal times stay in file order, see `break_ties`."""

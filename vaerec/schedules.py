@@ -100,7 +100,7 @@ def schedule_to_dict(schedule: Schedule) -> dict:
     """
     if type(schedule) not in SCHEDULES.values():
         raise ValueError(f"beta={schedule!r} cannot be saved: only {', '.join(SCHEDULES)} can. "
-                         "Without save and resume= any function of progress will do")
+                         "Without save any function of progress will do")
     parameters = {name: int(value) if isinstance(value, Integral) else float(value)
                   for name, value in asdict(schedule).items()}  # numpy's numbers are not JSON's
     return {"name": type(schedule).__name__, **parameters}

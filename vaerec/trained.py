@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from platformdirs import user_cache_path
 
+from vaerec.identity import Unidentified, identity
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
 from vaerec.training import fit
@@ -26,7 +27,9 @@ def load_or_fit(model: TopNRecommender, split: Split, **options) -> pd.DataFrame
     The weights lie in a safetensors file with a checksum, in the folder that the environment variable
     ``VAEREC_MODELS`` names, by default ``models`` in the user's cache; an offline pack among Kaggle's
     inputs is looked through too. An empty ``VAEREC_MODELS`` trains always and keeps nothing. What decides
-    the weights is part of the name: model, data, protocol, options, and the code of this package.
+    the weights is part of the name: model, data, protocol, options, and code (`vaerec.identity`), both the
+    package's and that of a class of your own. A model that cannot be told from another one is trained, with
+    a warning.
 
     Parameters
     ----------
@@ -47,7 +50,11 @@ def load_or_fit(model: TopNRecommender, split: Split, **options) -> pd.DataFrame
     own = os.environ.get(FOLDER, str(user_cache_path("vaerec") / "models"))
     if not own or not hasattr(model, "loss"):
         return fit(model, split, **options)
-    name = f"{type(model).__name__}-{_key(model, split, options)}"
+    try:
+        name = f"{type(model).__name__}-{_key(model, split, options)}"
+    except Unidentified as error:
+        warnings.warn(f"the model is trained and not kept: {error}", stacklevel=2)
+        return fit(model, split, **options)
     for path in [Path(own) / f"{name}.safetensors", *PACKS.glob(f"**/checkpoints/{name}.safetensors")]:
         history = _load(model, path)
         if history is not None:
@@ -59,11 +66,7 @@ def load_or_fit(model: TopNRecommender, split: Split, **options) -> pd.DataFrame
 
 def _key(model: TopNRecommender, split: Split, options: dict) -> str:
     """What decides the weights, as a name."""
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
-    decides = [model.hyper_parameters(), split.name, split.train.fingerprint, sorted(options.items()),
-               code.hexdigest()]
+    decides = [identity(model, split), sorted(options.items())]
     return hashlib.sha256(json.dumps(decides, default=str).encode()).hexdigest()[:16]
 
 
@@ -73,11 +76,11 @@ def _load(model: TopNRecommender, path: Path) -> pd.DataFrame | None:
     try:
         found = type(model).load(path)
         history = pd.read_csv(path.with_suffix(".csv"), float_precision="round_trip")
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         warnings.warn(f"the model is trained again: {error}", stacklevel=3)
         return None
     model.load_state_dict(found.state_dict())
-    model.catalogue = found.catalogue
+    model.catalogue, model.item_ids = found.catalogue, found.item_ids
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return history
 
@@ -85,7 +88,7 @@ def _load(model: TopNRecommender, path: Path) -> pd.DataFrame | None:
 def _keep(model: TopNRecommender, history: pd.DataFrame, folder: Path, name: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        history.to_csv(folder / f"{name}.csv", index=False)
         model.save(folder / f"{name}.safetensors")
-    except OSError as error:  # read-only, or full: the model is there all the same
+        history.to_csv(folder / f"{name}.csv", index=False)
+    except (OSError, ValueError) as error:  # read-only, full, or arguments that no file can hold
         warnings.warn(f"the trained model is not kept ({error})", stacklevel=3)

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import os
-import pickle
 import sys
 import time
 import warnings
@@ -23,8 +22,11 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import Strategy
 
+from vaerec import runs
 from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import evaluate
+from vaerec.identity import identity
+from vaerec.models.arguments import check_whole
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
 from vaerec.shards import ShardBatches, Shards
@@ -76,7 +78,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     resume : path, optional
         Folder of the run. A run that was cut off there, at any moment, goes on from its last whole
         epoch, on a CPU with the same result as without the cut; an empty folder starts a new run.
-        It holds ``history.csv`` after each epoch.
+        It holds ``history.csv`` after each epoch. Other data, another model or other code, of the class or of
+        what it calls, is another run (`vaerec.identity`).
     logger : lightning.pytorch.loggers.Logger, optional
         Gets each row of the history.
     callbacks : sequence of lightning.pytorch.Callback
@@ -102,7 +105,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     """
     given = {"batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "lr_schedule": lr_schedule}
     recipe = model.recipe | {name: value for name, value in given.items() if value is not None}
-    _check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
+    check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
                  patience=1 if patience is None else patience)
     _check(seed, precision, recipe)
     if not isinstance(split, Split):
@@ -115,9 +118,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
     settings = {
-        "model": type(model).__name__,
-        "hyper_parameters": model.hyper_parameters() if resume else None,
-        "protocol": split.name, "data": split.train.fingerprint, "max_epochs": int(max_epochs),
+        **(identity(model, split) if resume else _names(model, split)), "max_epochs": int(max_epochs),
         "seed": int(seed), "batch_size": int(recipe["batch_size"]), "lr": float(recipe["lr"]),
         "weight_decay": float(recipe["weight_decay"]), "lr_schedule": recipe["lr_schedule"],
         "patience": None if patience is None else int(patience), "precision": precision,
@@ -134,10 +135,9 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     return pd.DataFrame(record.rows)
 
 
-def _check_whole(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value}: expected a whole number of at least 1")
+def _names(model: TopNRecommender, split: Split) -> dict:
+    """What processes that train together compare."""
+    return {"model": type(model).__name__, "protocol": split.name, "data": split.train.fingerprint}
 
 
 def _check(seed: int, precision: str, recipe: dict) -> None:
@@ -259,7 +259,7 @@ class _Record(L.Callback):
         self.rows: list[dict] = []
         self.best_weights: dict[str, torch.Tensor] = {}
         if folder and self.checkpoint.exists():
-            self.load_state_dict(_read_checkpoint(self.checkpoint, settings))
+            self.load_state_dict(runs.read_checkpoint(self.checkpoint, settings))
 
     @property
     def checkpoint(self) -> Path:
@@ -284,7 +284,7 @@ class _Record(L.Callback):
 
     def on_fit_start(self, trainer, task):
         if trainer.world_size > 1:
-            _refuse_other_settings(self.settings)
+            runs.refuse_other_settings(self.settings)
 
     def on_train_epoch_start(self, trainer, task):
         self.start = time.perf_counter()
@@ -337,24 +337,6 @@ def _kept(rows: list[dict]) -> str:
     return f"The checkpoint of epoch {rows[-2]['epoch']} is whole"
 
 
-def _read_checkpoint(path: Path, settings: dict) -> dict:
-    """The state of `_Record` in a checkpoint, if it belongs to a run with these settings."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]["_Record"]
-        theirs = json.loads(state["settings"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,
-            pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint of vr.fit ({error}): delete the folder "
-                         "to start the run anew") from error
-    ours = json.loads(json.dumps(settings))
-    other = [f"{key} is {theirs.get(key)!r} there and {ours[key]!r} here"
-             for key in ours if theirs.get(key) != ours[key]]
-    if other:
-        raise ValueError(f"{path.parent} holds another run: {'; '.join(other)}. Call fit as before, "
-                         "or name another folder")
-    return state
-
-
 def _refuse_non_finite(task: _Task, epoch: int, settings: dict) -> None:
     # Looked at once an epoch: a look at each step would make a GPU wait for each step.
     bad = ~torch.stack([part["loss"] for part in task.epoch_parts]).isfinite()
@@ -370,17 +352,6 @@ def _refuse_non_finite(task: _Task, epoch: int, settings: dict) -> None:
         cause = f"lr={settings['lr']} is too large; try a tenth of it"
     raise FloatingPointError(f"the {what} became not finite in epoch {epoch}, by step {step} "
                              f"(both from 0). Likely cause: {cause}")
-
-
-def _refuse_other_settings(settings: dict) -> None:
-    """Raise on every process where one was given other data or parameters than the first."""
-    given = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(given, settings)
-    for rank, theirs in enumerate(given):
-        other = [f"{key} is {theirs[key]!r} there and {value!r} on rank 0"
-                 for key, value in given[0].items() if theirs[key] != value]
-        if other:
-            raise ValueError(f"rank {rank} trains something else: {'; '.join(other)}")
 
 
 def _epoch_means(parts: list[dict], strategy: Strategy) -> dict[str, float]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vaerec.batches import Bags
 from vaerec.likelihoods import LIKELIHOODS
+from vaerec.models.arguments import check_whole, widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
 
@@ -49,9 +50,8 @@ class Autoencoder(TopNRecommender):
                  dropout: float = 0.0, l2: float = 0.0, likelihood: str = "gaussian",
                  normalize: bool = False):
         super().__init__(n_items)
-        hidden_dims, latent_dim = tuple(map(int, hidden_dims)), int(latent_dim)
-        if min((*hidden_dims, latent_dim)) < 1:
-            raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}: expected positive sizes")
+        hidden_dims = widths("hidden_dims", hidden_dims)
+        check_whole(latent_dim=latent_dim)
         if not 0 <= l2 < float("inf"):
             raise ValueError(f"l2={l2}: expected a penalty of at least 0")
         if likelihood not in LIKELIHOODS:
@@ -63,12 +63,6 @@ class Autoencoder(TopNRecommender):
         self.encoder = tanh_layers([first, *rest])
         self.decoder = tanh_layers([latent_dim, *hidden_dims[::-1], n_items])
         self.reset_parameters()
-
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {"n_items": self.n_items, "hidden_dims": list(self.hidden_dims),
-                "latent_dim": self.latent_dim, "dropout": self.dropout, "l2": self.l2,
-                "likelihood": self.likelihood, "normalize": self.normalize}
 
     def reset_parameters(self) -> None:
         """Xavier weights, biases near zero."""
@@ -100,7 +94,7 @@ class Autoencoder(TopNRecommender):
 
     def score_batch(self, histories: Histories, users=None) -> Tensor:
         """Outputs of the decoder, [B, I]."""
-        return self.decode(self.encode(Bags.from_histories(histories, self.device)))
+        return self.decode(self.encode(Bags.from_histories(histories, self.device).once()))
 
 
 class MultDAE(Autoencoder):
@@ -124,11 +118,6 @@ class MultDAE(Autoencoder):
     def __init__(self, n_items: int, latent_dim: int = 200, dropout: float = 0.5, l2: float = 0.01 / 500):
         super().__init__(n_items, latent_dim=latent_dim, dropout=dropout, l2=l2,
                          likelihood="multinomial", normalize=True)
-
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {name: super(MultDAE, self).hyper_parameters()[name]
-                for name in ("n_items", "latent_dim", "dropout", "l2")}
 
     def encode(self, bags: Bags) -> Tensor:
         """The code of each user, each entry between -1 and 1: [B, L]."""

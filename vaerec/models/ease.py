@@ -7,8 +7,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from vaerec.memory import total_memory
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.protocols import Split
+
+WEIGHTS, FITTING = 4, 32  # bytes a pair of items: of the model, and the peak while it is fitted
 
 
 class EASE(TopNRecommender):
@@ -25,17 +28,19 @@ class EASE(TopNRecommender):
     l2 : float
         The ridge penalty lambda, in units of users.
     recency : float, optional
-        Weigh a history's items by ``recency ** age`` when scoring, with age 0 for the newest.
-        None weighs all items alike.
+        Weigh a history's items by ``recency ** age`` when scoring, with age 0 for the newest; of an item
+        that comes twice the latest place counts. None weighs all items alike.
 
     Raises
     ------
     ValueError
-        ``l2`` is not positive, or ``recency`` is outside (0, 1].
+        ``l2`` is not positive, ``recency`` is outside (0, 1], or the machine lacks the memory for a number a
+        pair of items.
     """
 
     def __init__(self, n_items: int, l2: float = 500.0, recency: float | None = None):
         super().__init__(n_items)
+        _refuse_too_many(self.n_items, WEIGHTS, "")
         if not l2 > 0:
             raise ValueError(f"l2={l2}: the penalty must be positive, or X'X cannot be inverted")
         if recency is not None and not 0 < recency <= 1:
@@ -43,12 +48,15 @@ class EASE(TopNRecommender):
         self.l2, self.recency = l2, recency
         self.register_buffer("weights", torch.zeros(n_items, n_items))
 
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {"n_items": self.n_items, "l2": self.l2, "recency": self.recency}
-
     def fit_closed_form(self, split: Split) -> None:
-        """Invert one I × I matrix: about I³ multiply-adds."""
+        """Invert one I × I matrix: about I³ multiply-adds.
+
+        Raises
+        ------
+        ValueError
+            The machine lacks the memory.
+        """
+        _refuse_too_many(self.n_items, FITTING, " while it is fitted")
         x = split.train.to_csr()
         gram = torch.from_numpy((x.T @ x).toarray()).double()
         gram.diagonal().add_(self.l2)
@@ -66,3 +74,12 @@ class EASE(TopNRecommender):
         weight = np.ones(len(items)) if self.recency is None else self.recency**age
         x = sp.csr_matrix((weight.astype(np.float32), items, ends), shape=(len(histories), self.n_items))
         return torch.from_numpy(x.toarray()).to(self.device) @ self.weights
+
+
+def _refuse_too_many(n_items: int, bytes_a_pair: int, when: str) -> None:
+    """Raise ValueError before the memory is asked for: a system may grant it and end the process later."""
+    needed, there = bytes_a_pair * n_items**2, total_memory()
+    if there is not None and needed > there:
+        raise ValueError(f"EASE of {n_items:,} items needs {needed / 1e9:,.0f} GB{when} and this machine has "
+                         f"{there / 1e9:,.0f} GB: drop rare items with log.filter(min_item_users=...), or take a "
+                         "model that grows with the items and not with their pairs, such as MVAE")

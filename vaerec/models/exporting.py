@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaerec.models.arguments import check_k
 from vaerec.ranking import tie_order
 
 PADDING = -1  # of a history that is shorter than the longest of its batch
@@ -31,7 +34,10 @@ class BagServer(nn.Module):
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Histories [B, T], padded with -1 -> items and scores, each [B, K]."""
-        first, seen = self.model.first, history >= 0
+        first = self.model.first
+        history, _ = history.sort(dim=1)
+        again = nn.functional.pad(history[:, 1:] == history[:, :-1], (1, 0))  # equal to its left neighbour
+        seen = (history >= 0) & ~again  # an item that comes twice is read once
         length = seen.sum(dim=1, keepdim=True)  # [B, 1]
         rows = first.weight[history.clamp(min=0)] * seen.unsqueeze(-1)  # [B, T, H]
         scale = length.clamp(min=1).to(rows.dtype).rsqrt() if first.normalize else 1.0
@@ -78,7 +84,11 @@ def best_unseen(scores: Tensor, history: Tensor, k: int) -> tuple[Tensor, Tensor
 
 def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
           path: str | os.PathLike) -> None:
-    """Export for any number of users B and of seen items T; the catalogue's fingerprint goes along.
+    """Export for any number of users B and of seen items T; what the model knows of its items goes along.
+
+    The file's metadata hold ``catalogue``, the fingerprint of the raw ids, and ``item_ids``, the ids
+    themselves as a JSON list: the raw id of dense item i stands at place i. They are empty where the
+    model does not know its items, and ``item_ids`` where the ids are neither numbers nor texts.
 
     Weights of more than 2 GB are written to a second file, whose name ends in ``.data``, and must stay beside
     the first.
@@ -91,8 +101,7 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
         A k that the catalogue does not hold.
     """
     model, k = server.model, server.k
-    if not 1 <= k <= model.n_items:
-        raise ValueError(f"k={k}: the catalogue has {model.n_items} items")
+    check_k(k, model.n_items)
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch.onnx imports it late and says less
@@ -113,7 +122,8 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
         server.to(home)
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {"model": type(model).__name__, "n_items": str(model.n_items),
-                                        "catalogue": model.catalogue or ""})
+                                        "catalogue": model.catalogue or "",
+                                        "item_ids": _as_json(model.item_ids)})
     large = sum(weights.nbytes for weights in server.state_dict().values()) > LARGEST
     data = path.with_name(f"{path.name}.data")
     # What is there already stays whole until the new files are.
@@ -125,3 +135,10 @@ def write(server: nn.Module, arguments: dict[str, Tensor], outputs: list[str],
         os.replace(draft, path)
     if not large:
         data.unlink(missing_ok=True)
+
+
+def _as_json(item_ids: np.ndarray | None) -> str:
+    try:
+        return "" if item_ids is None else json.dumps(item_ids.tolist())
+    except TypeError:
+        return ""

@@ -11,10 +11,11 @@ from torch import Tensor
 from vaerec.batches import Bags
 from vaerec.elbo import gaussian_kl, reparameterize
 from vaerec.likelihoods import LIKELIHOODS
+from vaerec.models.arguments import check_whole, widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, BagServer, write
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
-from vaerec.schedules import LinearToCap, Schedule, as_schedule, schedule_to_dict
+from vaerec.schedules import LinearToCap, Schedule, as_schedule
 
 
 class MVAE(TopNRecommender):
@@ -50,12 +51,11 @@ class MVAE(TopNRecommender):
                  dropout: float = 0.5, beta: Schedule | float = LinearToCap(0.2),
                  decoder_dims: Sequence[int] | None = None, likelihood: str = "multinomial"):
         super().__init__(n_items)
-        hidden_dims, latent_dim = tuple(map(int, hidden_dims)), int(latent_dim)
-        decoder_dims = hidden_dims[::-1] if decoder_dims is None else tuple(map(int, decoder_dims))
-        if not hidden_dims or min(*hidden_dims, *decoder_dims, latent_dim) < 1:
-            raise ValueError(f"hidden_dims={hidden_dims}, latent_dim={latent_dim}, "
-                             f"decoder_dims={decoder_dims}: expected at least one hidden layer in "
-                             "the encoder, and positive sizes")
+        hidden_dims = widths("hidden_dims", hidden_dims)
+        decoder_dims = hidden_dims[::-1] if decoder_dims is None else widths("decoder_dims", decoder_dims)
+        check_whole(latent_dim=latent_dim)
+        if not hidden_dims:
+            raise ValueError("hidden_dims=(): expected at least one hidden layer in the encoder")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood={likelihood!r}: expected one of {tuple(LIKELIHOODS)}")
         self.hidden_dims, self.latent_dim, self.decoder_dims = hidden_dims, latent_dim, decoder_dims
@@ -65,13 +65,6 @@ class MVAE(TopNRecommender):
         self.encoder = tanh_layers([first, *rest, 2 * latent_dim])
         self.decoder = tanh_layers([latent_dim, *decoder_dims, n_items])
         self.reset_parameters()
-
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {"n_items": self.n_items, "hidden_dims": list(self.hidden_dims),
-                "latent_dim": self.latent_dim, "dropout": self.dropout,
-                "beta": schedule_to_dict(self.beta), "decoder_dims": list(self.decoder_dims),
-                "likelihood": self.likelihood}
 
     def reset_parameters(self) -> None:
         """Xavier weights and truncated normal biases of scale .001, as in the authors' code."""
@@ -122,7 +115,7 @@ class MVAE(TopNRecommender):
             Tastes drawn from q(z | x) for each user; the distortion is their mean.
         """
         self.eval()
-        bags = Bags.from_histories(histories, self.device)
+        bags = Bags.from_histories(histories, self.device).once()
         mu, logvar = self.encode(bags)
         log_likelihood = sum(LIKELIHOODS[self.likelihood](self.decode(self.sample(mu, logvar)), bags)
                              for _ in range(n_samples)) / n_samples
@@ -130,7 +123,7 @@ class MVAE(TopNRecommender):
 
     def score_batch(self, histories: Histories, users=None) -> Tensor:
         """Logits at the posterior mean, [B, I]."""
-        mu, _ = self.encode(Bags.from_histories(histories, self.device))
+        mu, _ = self.encode(Bags.from_histories(histories, self.device).once())
         return self.decode(mu)
 
     def export(self, path: str | os.PathLike, k: int = 100) -> None:

@@ -30,10 +30,6 @@ class Random(TopNRecommender):
         super().__init__(n_items)
         self.seed = seed
 
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {"n_items": self.n_items, "seed": self.seed}
-
     def fit_closed_form(self, split: Split) -> None:
         """Nothing to learn."""
 

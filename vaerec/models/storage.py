@@ -28,8 +28,11 @@ def write(path: str | os.PathLike, model: str, hyper_parameters: dict,
                    "sha256": _checksum([model, hyper_parameters, catalogue], weights)}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
+    draft.touch()
+    mode = draft.stat().st_mode  # what everyone may do with a new file here; safetensors lets the owner only
     # One key alone: safetensors writes several in an order that changes from run to run.
     safetensors.torch.save_file(weights, draft, metadata={FORMAT: json.dumps(description)})
+    draft.chmod(mode)
     os.replace(draft, path)
 
 

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from vaerec.batches import Bags, following, padded
 from vaerec.elbo import gaussian_kl, reparameterize
 from vaerec.kernels import GRU, linear_multinomial
+from vaerec.models.arguments import check_whole, widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, StepServer, write
 from vaerec.models.layers import draw_weights, tanh_layers
-from vaerec.schedules import Schedule, as_schedule, schedule_to_dict
+from vaerec.schedules import Schedule, as_schedule
 
 CELLS = {"gru": GRU, "lstm": partial(nn.LSTM, batch_first=True)}
 SCORED_TOGETHER = 64  # histories of similar length that `scores` pads to one block
@@ -80,10 +81,8 @@ class SVAE(TopNRecommender):
                  beta: Schedule | float = 0.0005, targets: int | str = 4, cell: str = "gru",
                  tied: bool = False):
         super().__init__(n_items)
-        hidden_dims = tuple(map(int, hidden_dims))
-        sizes = (embedding_dim, rnn_dim, *hidden_dims, latent_dim)
-        if min(sizes) < 1:
-            raise ValueError(f"sizes {sizes}: embedding, state, hidden layers and z need at least 1 each")
+        hidden_dims = widths("hidden_dims", hidden_dims)
+        check_whole(embedding_dim=embedding_dim, rnn_dim=rnn_dim, latent_dim=latent_dim)
         if targets != "all" and (not isinstance(targets, int) or targets < 1):
             raise ValueError(f'targets={targets!r}: expected a number of items of at least 1, or "all"')
         if not 0 <= dropout < 1:
@@ -105,13 +104,6 @@ class SVAE(TopNRecommender):
         if tied:
             self.decoder[-1].weight = self.embedding.weight
         self.reset_parameters()
-
-    def hyper_parameters(self) -> dict:
-        """See `TopNRecommender.hyper_parameters`."""
-        return {"n_items": self.n_items, "embedding_dim": self.embedding_dim, "rnn_dim": self.rnn_dim,
-                "hidden_dims": list(self.hidden_dims), "latent_dim": self.latent_dim,
-                "dropout": self.dropout.p, "beta": schedule_to_dict(self.beta),
-                "targets": self.targets, "cell": self.cell, "tied": self.tied}
 
     def reset_parameters(self) -> None:
         """Xavier normal weights for the linear layers, as the authors; PyTorch's own for the rest.

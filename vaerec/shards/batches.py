@@ -28,7 +28,8 @@ class ShardBatches(torch.utils.data.IterableDataset):
         Users a batch, of all processes together.
     seed : int
     in_order : bool
-        Put users of similar length into one batch, so that a block of them needs little padding.
+        Put users of similar length into one batch, so that a block of them needs little padding. Without it
+        the items of a user come once and in ascending order.
     rank, n_ranks : int
         Number of this process, and how many there are.
 
@@ -79,6 +80,7 @@ class ShardBatches(torch.utils.data.IterableDataset):
         order = torch.randperm(len(own), generator=self._generator(0, lane))
         for place, number in enumerate(order.tolist()):
             bags = self.train.bags(own[number])
+            bags = bags if self.in_order else bags.once()
             yield bags.select(self._users(bags, lane, place))
 
     def _users(self, bags: Bags, lane: int, place: int) -> torch.Tensor:

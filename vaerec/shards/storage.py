@@ -110,11 +110,11 @@ class Shards:
         return Bags(torch.from_numpy(items), torch.from_numpy(offsets))
 
     def to_csr(self) -> sp.csr_matrix:
-        """1.0 where a user consumed an item, users in the shards' order: float32, [n_users, n_items].
+        """1.0 where a user consumed an item, however often, users in the shards' order: float32.
 
         Holds all interactions at once; EASE asks for it.
         """
-        bags = Bags.concatenate([self.bags(number) for number in range(self.n_shards)])
+        bags = Bags.concatenate([self.bags(number).once() for number in range(self.n_shards)])
         ones = np.ones(len(bags.items), dtype=np.float32)
         return sp.csr_matrix((ones, bags.items.numpy(), bags.offsets.numpy()),
                              shape=(self.n_users, self.n_items))
