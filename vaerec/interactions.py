@@ -188,7 +188,8 @@ class Interactions:
         if not keep.any():
             raise ValueError(
                 f"no interaction is left of {len(self):,} after min_rating={min_rating}, "
-                f"min_user_items={min_user_items}, min_item_users={min_item_users}: loosen a filter"
+                f"min_user_items={min_user_items}, min_item_users={min_item_users}: loosen a filter; "
+                f"ratings go from {self.rating.min():g} to {self.rating.max():g}"
             )
         return self.select(keep)
 

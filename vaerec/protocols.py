@@ -254,35 +254,42 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
     return split
 
 
-def LIANG_2018(log: Interactions, *, n_heldout: int = 750) -> Split:
+def LIANG_2018(log: Interactions, *, n_heldout: int = 750, min_rating: float = 4) -> Split:
     """Liang et al. 2018: ratings of 4 and more, users with 5 of them, random targets, seed 98765.
 
-    The paper holds out 10,000 + 10,000 users of ML-20M; 750 + 750 is the usual choice on ML-1M.
+    The paper holds out 10,000 + 10,000 users of ML-20M; 750 + 750 is the usual choice on ML-1M. Its ratings
+    go to 5; on another scale ``min_rating`` says what counts as liked, such as 1 for likes of 0 and 1.
     """
-    return _published(log, n_heldout, "random", "LIANG_2018")
+    return _published(log, n_heldout, min_rating, "random", "LIANG_2018")
 
 
-def SACHDEVA_2019(log: Interactions, *, n_heldout: int = 750, ties: str | None = None,
-                  ties_seed: int = 0) -> Split:
+def SACHDEVA_2019(log: Interactions, *, n_heldout: int = 750, min_rating: float = 4,
+                  ties: str | None = None, ties_seed: int = 0) -> Split:
     """Sachdeva et al. 2019: as `LIANG_2018`, but the targets are each user's last fifth in time.
 
     ``ties`` is that of `strong_generalization`; the published split takes the file's order.
     """
-    return _published(log, n_heldout, "temporal", "SACHDEVA_2019", ties=ties, ties_seed=ties_seed)
+    return _published(log, n_heldout, min_rating, "temporal", "SACHDEVA_2019", ties=ties, ties_seed=ties_seed)
 
 
-def BLOG_2022(log: Interactions, *, validation: float = 0.1, seed: int = 0) -> Split:
+def BLOG_2022(log: Interactions, *, min_rating: float = 4, validation: float = 0.1, seed: int = 0) -> Split:
     """The blog post this book grew from: ratings >= 4, iterative 5-core, weak generalisation.
 
     The post does not print its split; random 20 % targets per user is what its numbers fit.
     """
-    kept = log.filter(min_rating=4, min_user_items=5, min_item_users=5, iterative=True)
-    return weak_generalization(kept, validation=validation, seed=seed, name="BLOG_2022")
+    kept = log.filter(min_rating=min_rating, min_user_items=5, min_item_users=5, iterative=True)
+    return weak_generalization(kept, validation=validation, seed=seed, name=_scaled("BLOG_2022", min_rating))
 
 
-def _published(log: Interactions, n_heldout: int, targets: str, name: str, **ties) -> Split:
-    kept = log.filter(min_rating=4, min_user_items=5)
-    return strong_generalization(kept, n_heldout=n_heldout, targets=targets, name=name, **ties)
+def _published(log: Interactions, n_heldout: int, min_rating: float, targets: str, name: str,
+               **ties) -> Split:
+    kept = log.filter(min_rating=min_rating, min_user_items=5)
+    return strong_generalization(kept, n_heldout=n_heldout, targets=targets, name=_scaled(name, min_rating),
+                                 **ties)
+
+
+def _scaled(name: str, min_rating: float) -> str:
+    return name if min_rating == 4 else f"{name} with ratings >= {min_rating:g}"
 
 
 def require_targets(split: Split, part: str, share: dict[str, float], longest: int, least: int) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import vaerec as vr
-from vaerec.datasets import parquet_cache, tables
+from vaerec.datasets.logs import cache as parquet_cache
+from vaerec.datasets.logs.delimited import Delimited
 
 
 @pytest.fixture
@@ -213,8 +214,8 @@ def cached_log(write, monkeypatch):
 
 
 def count_parses(monkeypatch) -> list:
-    parses, read = [], tables.read_csv
-    monkeypatch.setattr(tables, "read_csv", lambda *args: parses.append(args) or read(*args))
+    parses, read = [], Delimited.read
+    monkeypatch.setattr(Delimited, "read", lambda *args: parses.append(args) or read(*args))
     return parses
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import vaerec as vr
-from vaerec.datasets import movielens, movielens_tables, parquet_cache
+from vaerec.datasets import movielens, movielens_tables
+from vaerec.datasets.logs import cache as parquet_cache
 
 
 def test_ml_1m_is_complete(ml_1m):

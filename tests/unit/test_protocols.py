@@ -1,5 +1,7 @@
 """Protocols: published splits to the row, and properties of any split."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,29 @@ def test_blog_2022_on_ml_1m(ml_1m):
     assert unseen.sum() <= 2 and split.train.n_users == 6034
     shown_and_hidden = rows(split.test.fold_in) + rows(split.test.targets)
     assert shown_and_hidden == 574_376 - np.isin(core.item, np.flatnonzero(unseen)).sum()
+
+
+@pytest.mark.parametrize("protocol", ["LIANG_2018", "SACHDEVA_2019", "BLOG_2022"])
+@pytest.mark.parametrize(("scale", "min_rating"), [([0, 1], 1), (range(11), 7)])
+def test_published_protocols_take_other_scales(protocol, scale, min_rating):
+    """The threshold moves with the scale: what is kept is what the same likes on five stars would keep."""
+    log, generator = random_log(1, n_users=60), np.random.default_rng(0)
+    liked = generator.random(len(log)) < 0.7
+    on_scale = np.where(liked, generator.integers(min_rating, scale[-1] + 1, len(log)),
+                        generator.integers(0, min_rating, len(log)))
+    options = {} if protocol == "BLOG_2022" else {"n_heldout": 10}
+    make = getattr(vr.protocols, protocol)
+    split = make(dataclasses.replace(log, rating=on_scale), min_rating=min_rating, **options)
+    stars = make(dataclasses.replace(log, rating=np.where(liked, 5, 2)), **options)
+    pd.testing.assert_frame_equal(split.describe(), stars.describe())
+    assert split.train.rating.min() >= min_rating and split.catalogue == stars.catalogue
+    assert f"{protocol} with ratings >= {min_rating}" in split.name and "with ratings" not in stars.name
+
+
+def test_a_scale_without_fours_is_named():
+    log = random_log(1, n_users=60)
+    with pytest.raises(ValueError, match="min_rating=4.*ratings go from 0 to 1"):
+        vr.protocols.LIANG_2018(dataclasses.replace(log, rating=log.rating > 2))
 
 
 def test_users_are_drawn_as_the_authors_draw_them(ml_1m):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-from vaerec.datasets.files import ENDINGS, load_file
+from vaerec.datasets.logs import is_log, load_log
+from vaerec.datasets.logs.sources import ENDINGS
 from vaerec.datasets.movielens import LAYOUTS, load_movielens
 from vaerec.datasets.synthetic import make_world
 from vaerec.interactions import Interactions
@@ -14,21 +13,23 @@ __all__ = ["load"]
 NAMES = ("synthetic", *LAYOUTS)
 
 
-def load(source: str | os.PathLike, **options) -> Interactions:
-    """Load a data set by its name, or the reader's own file.
+def load(source, **options) -> Interactions:
+    """Load a data set by its name, or the reader's own log.
 
     Parameters
     ----------
-    source : str or path
+    source : str, path, DataFrame or Arrow table
         - ``"synthetic"``: made on the spot, needs no download;
         - ``"ml-100k"``, ``"ml-1m"``, ``"ml-20m"``, ``"ml-32m"``: MovieLens. Looked for in the folder
           that the environment variable ``VAEREC_DATA`` names, below ``/kaggle/input`` and in the user's
           cache, then downloaded;
-        - a path to ``.csv``, ``.csv.gz`` or ``.parquet``, or to a folder of Parquet files, with columns
-          user, item and, if known, rating and timestamp.
+        - a path to text (``.csv``, ``.tsv``, ``.txt``, ``.dat``, ``.data``, ``.inter``), JSON (``.json``,
+          ``.jsonl``), each also packed as ``.gz`` or ``.zip``, or ``.parquet``; or to a folder of Parquet
+          files; with columns user, item and, if known, rating and timestamp;
+        - a pandas, Arrow or other table in memory with these columns.
     **options
-        For ``"synthetic"`` those of `vaerec.datasets.synthetic.make_world`, for a path those of
-        `vaerec.datasets.files.load_file`. MovieLens takes none.
+        For ``"synthetic"`` those of `vaerec.datasets.synthetic.make_world`, for a log those of
+        `vaerec.datasets.logs.load_log`. MovieLens takes none.
 
     Returns
     -------
@@ -40,6 +41,8 @@ def load(source: str | os.PathLike, **options) -> Interactions:
     ------
     ValueError
         An unknown name, or a file that cannot be read: names the first row at fault.
+    TypeError
+        Neither a name nor a path nor a table.
     FileNotFoundError
         No such file, or a MovieLens release that could be had from nowhere: says what was tried.
 
@@ -48,15 +51,18 @@ def load(source: str | os.PathLike, **options) -> Interactions:
     >>> import vaerec as vr
     >>> log = vr.load("synthetic")
     >>> log = vr.load("log.csv", user="customer", item="sku", items="catalogue.csv")  # doctest: +SKIP
+    >>> log = vr.load(frame, user="customer", item="sku")  # doctest: +SKIP
     """
-    if source == "synthetic":
+    if isinstance(source, str) and source == "synthetic":
         return make_world(**options)
-    if source in LAYOUTS:
+    if isinstance(source, str) and source in LAYOUTS:
         if options:
             raise ValueError(f"{sorted(options)}: {source!r} takes no options; 'synthetic' and files do")
         return load_movielens(source)
-    name = os.fspath(source)
-    if isinstance(source, os.PathLike) or name.lower().endswith(ENDINGS) or os.path.exists(name):
-        return load_file(source, **options)
-    raise ValueError(f"unknown data set {source!r}: expected one of {', '.join(NAMES)}, or a path that "
-                     f"ends in {', '.join(ENDINGS)} or is a folder of Parquet files")
+    if is_log(source):
+        return load_log(source, **options)
+    if not isinstance(source, str):
+        raise TypeError(f"cannot load {type(source).__name__}: expected one of {', '.join(NAMES)}, a path, "
+                        "or a DataFrame or Arrow table with columns user and item")
+    raise ValueError(f"unknown data set {source!r}: expected one of {', '.join(NAMES)}, a DataFrame, or a "
+                     f"path that ends in {', '.join(ENDINGS)} or is a folder of Parquet files")

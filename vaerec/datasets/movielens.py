@@ -18,9 +18,9 @@ from platformdirs import user_cache_path
 
 from vaerec.datasets import movielens_tables as parse
 from vaerec.datasets.download import fetch, sha256_of
+from vaerec.datasets.logs.cache import cached
+from vaerec.datasets.logs.streams import Source
 from vaerec.datasets.movielens_tables import AGE_GROUPS
-from vaerec.datasets.parquet_cache import cached
-from vaerec.datasets.tables import Source
 from vaerec.interactions import Interactions, describe_items
 
 __all__ = ["AGE_GROUPS", "LAYOUTS", "Layout", "Places", "load_movielens", "load_users"]

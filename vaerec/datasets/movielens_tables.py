@@ -10,9 +10,10 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 
-from vaerec.datasets import tables
-from vaerec.datasets.files import to_frame
-from vaerec.datasets.tables import Source
+from vaerec.datasets.logs.delimited import Delimited, Dialect
+from vaerec.datasets.logs.frames import require_columns
+from vaerec.datasets.logs.loading import read_columns, to_frame
+from vaerec.datasets.logs.streams import Source
 
 GENRES_100K = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime",
                "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery",
@@ -54,7 +55,9 @@ def read_ratings(source: Source, separator: str, n_ratings: int, stars: tuple[fl
 
 
 def _read_csv(source: Source, separator: str) -> tuple[pd.DataFrame, int]:
-    return to_frame(tables.read_csv(source, COLUMNS_CSV, separator), tables.csv_row_name(source)), 2
+    table = Delimited(source, Dialect(separator))
+    require_columns(COLUMNS_CSV, table.names, source)
+    return to_frame(*read_columns(table, COLUMNS_CSV), untyped=True), 2
 
 
 def _read_integers(source: Source, separator: str) -> tuple[pd.DataFrame, int]:

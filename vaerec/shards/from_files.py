@@ -22,8 +22,8 @@ import torch
 
 from vaerec.batches import Bags
 from vaerec.datasets import load
-from vaerec.datasets.files import column_names
-from vaerec.datasets.tables import require_columns, shards_of
+from vaerec.datasets.logs.frames import ParquetFiles, require_columns
+from vaerec.datasets.logs.sources import roles_of
 from vaerec.interactions import Interactions, describe_items
 from vaerec.protocols import MIN_ITEMS, TARGETS, Split, choose_targets, histories, require_targets
 from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, refuse_full, refuse_uneven, write_stream
@@ -79,9 +79,9 @@ def from_files(source: str | os.PathLike, folder: str | os.PathLike, *, n_heldou
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"no file or folder {source.absolute()}")
-    files = shards_of(source)
-    names = column_names(source, ",", {"user": user, "item": item},
-                         {"rating": rating, "timestamp": timestamp})
+    table = ParquetFiles(source)
+    files = table.files
+    names = roles_of(table, {"user": user, "item": item}, {"rating": rating, "timestamp": timestamp})
     if n_shards is None:
         rows = sum(_open(file).metadata.num_rows for file in files)
         n_shards = lanes * max(1, min(MOST_SHARDS // lanes, -(-rows // (lanes * SHARD))))

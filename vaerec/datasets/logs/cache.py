@@ -22,14 +22,17 @@ from vaerec.interactions import Interactions, describe_items
 
 SUFFIX = ".vaerec.parquet"
 WORTH_IT = 2**24  # bytes of a source: smaller ones are parsed before anyone notices
-VERSION = 1  # another number makes all older caches invalid
-KEY, SEAL, IDS = b"vaerec.key", b"vaerec.seal", (b"vaerec.user_ids", b"vaerec.item_ids")
+VERSION = 2  # another number makes all older caches invalid
+KEY, SEAL, SAID = b"vaerec.key", b"vaerec.seal", b"vaerec.warnings"
+IDS = (b"vaerec.user_ids", b"vaerec.item_ids")
 COLUMNS = ("user", "item", "rating", "timestamp")
 
 
 def cached(source: Path, settings: dict, parse: Callable[[], Interactions],
            content: str | None = None) -> Interactions:
     """What ``parse()`` makes of a source, or what an earlier call kept beside it; without titles.
+
+    What ``parse`` warns of is kept too, and said each time.
 
     The key is the SHA-256 of the source's content and of the settings. Size and time of change would be
     faster to look at, but a file that was restored, copied or unpacked can have both as before.
@@ -51,13 +54,24 @@ def cached(source: Path, settings: dict, parse: Callable[[], Interactions],
     path = source.with_name(source.name + SUFFIX)
     log = _read(path, key)
     if log is None:
-        log = parse()
+        log, said = _heard(parse)
         try:
-            _write(path, log, key)
+            _write(path, source, log, {KEY: key, SAID: json.dumps(said).encode()})
         except OSError as error:  # read-only, or full: the data is there all the same
             warnings.warn(f"no cache can be kept beside {source} ({error}): the next load parses it again",
                           stacklevel=2)
     return log
+
+
+def _heard(parse: Callable[[], Interactions]) -> tuple[Interactions, list[str]]:
+    """What it returns, and its warnings, which are passed on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        log = parse()
+    said = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    for message in said:
+        warnings.warn(message, stacklevel=4)
+    return log, said
 
 
 def _key(content: str, settings: dict) -> bytes:
@@ -75,8 +89,11 @@ def _read(path: Path, key: bytes) -> Interactions | None:
         if about.get(SEAL) != _seal(table, about):
             return None
         user_ids, item_ids = (_unpacked(about[ids]) for ids in IDS)
+        said = json.loads(about[SAID])
     except (OSError, pa.ArrowException, ValueError):
         return None
+    for message in said:
+        warnings.warn(message, stacklevel=4)
     columns = {name: table[name].to_numpy() for name in COLUMNS}
     return Interactions(**columns, user_ids=user_ids, items=describe_items(item_ids, None))
 
@@ -84,7 +101,7 @@ def _read(path: Path, key: bytes) -> Interactions | None:
 def _seal(table: pa.Table, about: dict[bytes, bytes]) -> bytes:
     """Checksum of what Parquet's own, which are those of the pages, leave out: names, types and ids."""
     described = [table.column_names, list(map(str, table.schema.types)), len(table),
-                 *(about.get(ids, b"").decode() for ids in IDS)]
+                 *(about.get(name, b"").decode() for name in (*IDS, SAID))]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest().encode()
 
 
@@ -100,22 +117,31 @@ def _unpacked(packed: bytes) -> np.ndarray:
     return pa.ipc.open_stream(base64.b64decode(packed)).read_all()["ids"].to_pandas().to_numpy()
 
 
-def _write(path: Path, log: Interactions, key: bytes) -> None:
+def _write(path: Path, source: Path, log: Interactions, about: dict[bytes, bytes]) -> None:
     """Write in one step: a reader finds a whole file or none, also after a kill."""
     _remove_remains(path)
     # Dense ids in 32 bits: 2**31 users or items do not fit into memory anyway.
     table = pa.table({"user": log.user.astype(np.int32), "item": log.item.astype(np.int32),
                       "rating": log.rating, "timestamp": log.timestamp})
-    about = {KEY: key, IDS[0]: _packed(log.user_ids), IDS[1]: _packed(log.item_ids)}
+    about |= {IDS[0]: _packed(log.user_ids), IDS[1]: _packed(log.item_ids)}
     table = table.replace_schema_metadata(about | {SEAL: _seal(table, about)})
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     try:
         pq.write_table(table, draft, write_page_checksum=True)
+        _let_read(Path(draft), source.stat())
         os.replace(draft, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(draft)
+
+
+def _let_read(path: Path, source: os.stat_result) -> None:
+    """Who can read the source can read its cache: a temporary file is its owner's alone."""
+    if hasattr(os, "chown") and path.stat().st_gid != source.st_gid:
+        with contextlib.suppress(OSError):  # not a member of the source's group
+            os.chown(path, -1, source.st_gid)
+    os.chmod(path, source.st_mode & 0o666 | 0o600)
 
 
 def _remove_remains(path: Path) -> None:
