@@ -9,7 +9,7 @@ from numbers import Integral
 import numpy as np
 from torch import nn
 
-from vaerec.elbo import SCHEDULES, schedule_to_dict
+from vaerec.schedules import SCHEDULES, schedule_to_dict
 
 
 def check_whole(**values: int) -> None:
