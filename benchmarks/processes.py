@@ -43,7 +43,7 @@ def measure(folder: Path, threads: int, steps: int, out: Path) -> None:
     """Train in this process, which may be one of several; the first leaves its seconds in ``out``."""
     torch.set_num_threads(threads)
     seconds = scaling.step_seconds(vr.shards.read(folder), steps)
-    if vr.training.processes()[0] == 0:
+    if vr.runs.processes()[0] == 0:
         out.write_text(json.dumps(seconds))
 
 

@@ -15,7 +15,7 @@ from vaerec.datasets import load
 from vaerec.evaluation import evaluate as evaluate_model
 from vaerec.models import TopNRecommender
 from vaerec.protocols import Split
-from vaerec.training import HISTORY, processes
+from vaerec.runs import HISTORY, processes
 from vaerec.training import fit as fit_model
 
 # Parquet keeps the type of the raw ids: the text "7" is not the number 7.

@@ -201,6 +201,12 @@ def compare(report: Report, other: Report, metric: str) -> Comparison:
     return Comparison(float(difference.mean()), float(low), float(high), len(difference))
 
 
+def validate(model: TopNRecommender, held_out: HeldOut) -> dict[str, float]:
+    """What chooses the best epoch: NDCG of lists of 100, or of the whole catalogue where it is smaller."""
+    k = min(100, model.n_items)
+    return {f"validation_ndcg@{k}": evaluate(model, held_out, ks=(k,))[f"ndcg@{k}"]}
+
+
 def over_seeds(runs: pd.DataFrame, metric: str, by: str = "variant") -> pd.DataFrame:
     r"""Mean over seeds and its 95 % interval, :math:`\bar x \pm t_{.975,\,n-1}\, s / \sqrt n`.
 

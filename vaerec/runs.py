@@ -1,12 +1,15 @@
-"""What the folder of a run holds, and whether it is the run that is asked for."""
+"""What the folder of a run holds, whether it is the run that is asked for, and which processes take part."""
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
 import torch
+
+CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
 
 
 def read_checkpoint(path: Path, settings: dict) -> dict:
@@ -51,3 +54,9 @@ def differences(theirs: dict, ours: dict, here: str) -> list[str]:
     if not other and theirs.get("code") != ours.get("code"):
         other = [f"the code of {ours['model']}, of what it calls or uses, or of vaerec has changed since"]
     return other
+
+
+def processes() -> tuple[int, int, int]:
+    """Number of this process, how many there are, and how many on this machine, as torchrun says."""
+    return tuple(int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
+                 for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_WORLD_SIZE", 1)))

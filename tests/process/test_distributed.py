@@ -25,7 +25,7 @@ import vaerec as vr
 name, folder, pause, n_users = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
 rank = int(os.environ["RANK"])
 
-class Slow(vr.training.L.Callback):
+class Slow(L.Callback):
     def on_train_epoch_start(self, trainer, task):
         time.sleep(pause)
 

@@ -95,7 +95,7 @@ def test_a_killed_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         # The first run ends after its first epoch, before the model is written.
-        patch.setattr("vaerec.training._Record.on_train_epoch_start", killed_in_epoch(1, Killed))
+        patch.setattr("vaerec.loop._Record.on_train_epoch_start", killed_in_epoch(1, Killed))
         with pytest.raises(Killed):
             fit(tmp_path / "cut", *MVAE, "2")
     assert not (tmp_path / "cut" / "model.safetensors").exists()
@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
 
 
 def killed_in_epoch(epoch: int, error: type[Exception]):
-    from vaerec.training import _Record
+    from vaerec.loop import _Record
     begin = _Record.on_train_epoch_start
 
     def start(self, trainer, task):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import lightning as L
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,7 +69,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(world_split, t
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    class FullDisk(vr.training.L.Callback):
+    class FullDisk(L.Callback):
         """No file may grow beyond ``room`` bytes."""
 
         def on_train_epoch_start(self, trainer, task):

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+import lightning as L
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -209,7 +210,7 @@ def test_faults_in_the_middle_of_a_run_leave_the_checkpoint(copy, tmp_path_facto
     shard = copy / "shard-00037.parquet"
     whole = shard.read_bytes()
 
-    class CutOff(vr.training.L.Callback):
+    class CutOff(L.Callback):
         def on_train_epoch_end(self, trainer, task):
             shard.write_bytes(whole[:len(whole) // 2])
 

@@ -13,8 +13,9 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import vaerec as vr
 from vaerec.batches import UserBatches
+from vaerec.loop import _epoch_means, _Task
 from vaerec.schedules import Constant
-from vaerec.training import LR_SCHEDULES, _epoch_means, _Task
+from vaerec.training import LR_SCHEDULES
 
 
 def small(split, **options):
