@@ -9,7 +9,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf epub slides pack test test-rest test-all test-unit test-process test-notebooks \
-	test-book test-slow repeated colab-check notebooks lab movielens bench lint spelling links \
+	test-book test-slow repeated colab-check notebooks lab movielens bench lint spelling types links \
 	new-chapter repository release clean lock
 
 # -- the environment ---------------------------------------------------------------------------
@@ -76,6 +76,7 @@ help:
 	@echo "make movielens                find or download MovieLens-100K and -1M, and check them"
 	@echo "make bench                    the speed tables anew, on a quiet machine: an hour and more"
 	@echo "make lint, make spelling      ruff over code (rules and layout) and notebooks, codespell over all"
+	@echo "make types                    mypy over the package"
 	@echo "make links                    look for dead links to other sites"
 	@echo "make repository URL=...       write the repository's address wherever it stands"
 	@echo "make release VERSION=0.1.1    write the version wherever it stands, and say what to push"
@@ -167,6 +168,10 @@ lint: .venv/.installed
 
 spelling: .venv/.installed
 	$(PY) -m codespell_lib
+
+# Not clean yet, so no job of CI calls it.
+types: .venv/.installed
+	$(PY) -m mypy
 
 links: .venv/.installed
 	$(PY) -c 'from jupyter_book.cli.main import main; main()' build . --builder linkcheck

@@ -33,7 +33,8 @@ def seen() -> dict[str, str]:
 
 def is_known(stem: str) -> bool:
     """Whether this very chapter was seen to repeat itself; never, where VAEREC_REPEAT is set."""
-    return not os.environ.get("VAEREC_REPEAT") and seen().get(stem) == what_decides(stem)
+    listed = None if os.environ.get("VAEREC_REPEAT") else seen().get(stem)
+    return listed is not None and listed == what_decides(stem)
 
 
 def again(path: Path) -> subprocess.CompletedProcess:

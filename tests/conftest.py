@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
-        if not any(item.iter_markers(kind) for kind in KINDS):
+        if not any(map(item.get_closest_marker, KINDS)):
             costly = folder == "process" or COSTLY & set(item.fixturenames)
             item.add_marker(folder if costly else "unit")
 

@@ -11,11 +11,17 @@ import run
 from tests.notebooks.test_ranges import check
 
 SMALLEST = "00-tour"
+SEEN = "seen before, with the same chapter and package: `VAEREC_REPEAT=1` runs it again"
 
 
-@pytest.fixture(scope="module", params=[
-    pytest.param(stem, marks=[pytest.mark.xdist_group(stem), *[pytest.mark.smoke] * (stem == SMALLEST)])
-    for stem in run.chapters()])
+def each(mark=lambda stem: []):
+    """One test a chapter; those of a chapter stay with one worker, which runs the chapter once."""
+    return pytest.mark.parametrize("quick", [
+        pytest.param(stem, marks=[pytest.mark.xdist_group(stem), *mark(stem)]) for stem in run.chapters()],
+        indirect=True)
+
+
+@pytest.fixture(scope="module")
 def quick(request):
     """The stem of a chapter and its quick copy, just executed."""
     # A process of its own, as `make notebooks` starts it.
@@ -25,6 +31,7 @@ def quick(request):
     return request.param, run.ROOT / "_build" / "quick" / f"{request.param}.ipynb"
 
 
+@each(lambda stem: [pytest.mark.smoke] if stem == SMALLEST else [])
 def test_the_quick_profile_is_in_range(quick):
     stem, path = quick
     notebook = run.nbformat.read(path, as_version=4)
@@ -32,15 +39,18 @@ def test_the_quick_profile_is_in_range(quick):
     check(run.recorded(notebook), stem, "quick")
 
 
+@each(lambda stem: [pytest.mark.skipif(repeat.is_known(stem), reason=SEEN)])
 def test_marked_cells_give_the_same_output_twice(quick):
-    stem, path = quick
-    marked = [cell for cell in run.code_cells(run.nbformat.read(path, as_version=4))
-              if "nbval-check-output" in cell.metadata.get("tags", [])]
-    assert len(marked) >= 2
-    if repeat.is_known(stem):
-        pytest.skip("seen before, with the same chapter and package: `VAEREC_REPEAT=1` runs it again")
+    _, path = quick
     done = repeat.again(path)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize("stem", run.chapters())
+def test_a_chapter_marks_cells_that_must_give_the_same_output(stem):
+    marked = [cell for cell in run.code_cells(run.read(stem))
+              if "nbval-check-output" in cell.metadata.get("tags", [])]
+    assert len(marked) >= 2
 
 
 # The list of what was seen before is only worth something if a change makes it stale.

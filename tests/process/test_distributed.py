@@ -20,6 +20,7 @@ METRIC = "validation_ndcg@100"
 # Without dropout and noise a run has no chance but the order of the users.
 WORKER = """
 import json, os, sys, time
+import lightning as L
 import vaerec as vr
 # n_users of the synthetic world, or a folder of shards, of each rank
 name, folder, pause, n_users = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])

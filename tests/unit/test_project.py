@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -76,6 +77,12 @@ def test_the_package_pins_nothing_from_above():
     for requirement in project["dependencies"]:
         assert re.fullmatch(r"[a-z-]+>=[0-9.]+", requirement)
         assert normal(requirement.partition(">=")[0]) in pins()
+
+
+def test_the_command_of_the_package_is_there():
+    (command,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"].items()
+    module, _, function = command[1].partition(":")
+    assert command[0] == "vaerec" and callable(getattr(importlib.import_module(module), function))
 
 
 def test_the_version_is_the_same_everywhere():
