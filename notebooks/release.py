@@ -100,8 +100,8 @@ def refuse_state(root: Path) -> None:
     changed = git(root, "status", "--porcelain").splitlines()
     if changed:
         name = changed[0].split(maxsplit=1)[1]
-        raise ValueError(f"{len(changed)} files differ from the last commit, such as {name}: "
-                         "commit them first, so that the release holds its version and nothing else")
+        raise ValueError(f"not everything is committed, such as {name}: do that first, so that "
+                         "the release holds its version and nothing else")
     older = [path.stem for path in notebooks(root) if not run.is_fresh(run.nbformat.read(path, as_version=4))]
     if older:
         raise ValueError(f"code or package changed after the last run of {len(older)} notebooks: "

@@ -27,7 +27,7 @@ def points_at(site: Path, slug: str) -> None:
         assert f'PACKAGE = "https://github.com/{slug}", "v{vaerec.__version__}", "vaerec' in BeautifulSoup(
             chapter, "html.parser").get_text()
     owner, _, name = slug.partition("/")
-    assert f"https://{owner}.github.io/{name}/" in (site / "book" / "intro.html").read_text()
+    assert f"https://{owner.lower()}.github.io/{name}/" in (site / "book" / "intro.html").read_text()
     running = BeautifulSoup((site / "book" / "running.html").read_text(), "html.parser").get_text()
     assert f"vaerec[cli] @ git+https://github.com/{slug}@v{vaerec.__version__}" in running
 

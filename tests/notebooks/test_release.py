@@ -111,7 +111,7 @@ LOST = "sed -i s/^version:.*// CITATION.cff; git commit -qam lost"
     ("v9.0.0", "", "expected three numbers"), ("9.0.01", "", "expected three numbers"),
     ("0.0.9", "", "do not go backwards"), (NEXT, "git tag v9.0.10", "9.0.10 came before"),
     (NEXT, f"git tag v{NEXT}", f"the tag v{NEXT} is there already"),
-    (NEXT, DIRTY, r"1 files differ from the last commit, such as notes\.txt"),
+    (NEXT, DIRTY, r"not everything is committed, such as notes\.txt"),
     (NEXT, STALE, "changed after the last run of 14 notebooks"),
     (NEXT, NO_CHANGES, "nothing stands under"),
     (NEXT, DETACHED, "on no branch"),
