@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -137,6 +138,11 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int 
         or a score that is not a number.
     TypeError
         ``held_out`` is a whole split, or a log.
+
+    Warns
+    -----
+    UserWarning
+        Targets that were shown and are masked.
     """
     if not isinstance(held_out, HeldOut):
         part = "its part, split.test or split.validation" if isinstance(held_out, Split) else (
@@ -155,6 +161,9 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int 
     scored = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
     if len(scored) == 0:
         raise ValueError("no held-out user has a target: nothing to score")
+    if mask and held_out.n_shown:
+        warnings.warn(f"{held_out.n_shown:,} targets stand in the fold-in of their users, where masking "
+                      "hides them from every list: no model can find them", stacklevel=2)
     counts = _ListCounts(ks, model.n_items)
     information = -np.log2(held_out.item_counts / held_out.n_train_users)
     information = torch.from_numpy(information)

@@ -8,6 +8,7 @@ Weak generalisation hides part of every user's history from training instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
@@ -42,7 +43,7 @@ class HeldOut:
     Raises
     ------
     ValueError
-        A user's targets hold an item twice, or one of the fold-in; or the parts differ in length.
+        A user's targets hold an item twice, or the parts differ in length.
     """
 
     user_ids: np.ndarray
@@ -58,10 +59,17 @@ class HeldOut:
         if len(self.fold_in) != n or len(self.targets) != n:
             raise ValueError(f"{n} user_ids, {len(self.fold_in)} fold_in and {len(self.targets)} targets: "
                              "expected one of each for each user")
-        shown, hidden = self._pairs(self.fold_in), self._pairs(self.targets)
-        ascending = np.sort(hidden)
-        self._refuse(ascending[1:][ascending[1:] == ascending[:-1]], "is twice among their targets")
-        self._refuse(hidden[np.isin(hidden, shown)], "is both in their fold-in and among their targets")
+        hidden = np.sort(self._pairs(self.targets))
+        twice = hidden[1:][hidden[1:] == hidden[:-1]]
+        if len(twice):
+            user, item = divmod(int(twice[0]), len(self.item_counts))
+            raise ValueError(f"user {self.user_ids[user]}: item {item} is twice among their targets. Keep "
+                             "each item of a user once")
+
+    @cached_property
+    def n_shown(self) -> int:
+        """Targets that stand in their user's fold-in too; masking keeps them out of every list."""
+        return int(np.isin(self._pairs(self.targets), self._pairs(self.fold_in)).sum())
 
     @property
     def n_asked(self) -> int:
@@ -72,12 +80,6 @@ class HeldOut:
         """One number for each user and item, int64 [N]."""
         user = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
         return user * len(self.item_counts) + np.concatenate([*lists, np.empty(0, np.int64)]).astype(np.int64)
-
-    def _refuse(self, pairs: np.ndarray, what: str) -> None:
-        if len(pairs):
-            user, item = divmod(int(pairs[0]), len(self.item_counts))
-            raise ValueError(f"user {self.user_ids[user]}: item {item} {what}. Keep each item of a user "
-                             "once, shown or hidden")
 
 
 @dataclass(frozen=True, eq=False)

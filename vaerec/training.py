@@ -88,9 +88,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     ValueError
         A parameter out of range, a model made for another catalogue, or a folder that holds
         another run or a damaged checkpoint; processes that were given different data or parameters;
-        a model of what follows an item, and no user with two.
-    TypeError
-        ``split`` is a log or a part of a split.
+        nobody with two items for a model of what follows.
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
@@ -99,13 +97,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
                  patience=1 if patience is None else patience)
     _check(seed, precision, recipe)
-    if not isinstance(split, Split):
-        raise TypeError(f"fit got {split!r}, expected a Split: make one by a protocol, such as "
-                        "vr.protocols.LIANG_2018(log)")
     model.remember_popularity(split)
-    if model.reads_in_order and len(split.train) <= split.train.n_users:
-        raise ValueError(f"{type(model).__name__} learns what follows an item, and no training user has two: "
-                         "keep those who have, log.filter(min_user_items=2)")
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
     settings = {

@@ -1,5 +1,7 @@
 """Metrics against independent referees, against paper and pencil, and at their edges."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -344,13 +346,17 @@ def test_a_split_or_a_log_instead_of_its_part(world, world_split):
         vr.evaluate(model, world)
 
 
-@pytest.mark.parametrize("fold_in, targets, message", [
-    ([1, 2], [3, 4, 3], "user ada: item 3 is twice among their targets"),
-    ([1, 2, 5], [4, 2], "user ada: item 2 is both in their fold-in and among their targets"),
-])
-def test_a_question_that_is_no_question(fold_in, targets, message):
-    with pytest.raises(ValueError, match=message):
-        one_user([9, 8, 7, 6, 5, 4], fold_in, targets)
+def test_a_target_that_comes_twice():
+    with pytest.raises(ValueError, match="user ada: item 3 is twice among their targets"):
+        one_user([9, 8, 7, 6, 5, 4], fold_in=[1, 2], targets=[3, 4, 3])
+
+
+def test_targets_that_were_shown_are_warned_of():
+    model, held_out = one_user([9, 8, 7, 6, 5, 4], fold_in=[1, 2, 5], targets=[2, 4])
+    with pytest.warns(UserWarning, match="1 targets stand in the fold-in"):
+        vr.evaluate(model, held_out, ks=3)
+    with warnings.catch_warnings(action="error"):
+        vr.evaluate(*one_user([9, 8, 7, 6, 5, 4], fold_in=[1, 2, 5], targets=[4]), ks=3)
 
 
 def test_questions_of_different_lengths():

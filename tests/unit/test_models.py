@@ -1,6 +1,7 @@
 """Models: scores, recommendations, closed forms, and the MVAE against its plain dense version."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -229,3 +230,23 @@ def test_an_epoch_visits_every_user_once_in_an_order_of_its_own(world_split):
         epochs.append(torch.cat([b.items for b in bags]).tolist())
     assert epochs[0] == epochs[1] != epochs[2]
     assert sorted(epochs[0]) == sorted(epochs[2]) == sorted(csr.indices)
+
+
+class Unfinished(vr.models.TopNRecommender):
+    """A reader's first try: no way to learn."""
+
+
+def test_what_cannot_be_fitted_says_what_is_missing(world, world_split):
+    with pytest.raises(TypeError, match="fit got .*expected a Split: make one by a protocol"):
+        vr.fit(vr.models.MVAE(world.n_items), world)
+    with pytest.raises(TypeError, match="Unfinished has no `loss` to learn by gradients from and no `fit_cl"):
+        vr.fit(Unfinished(world_split.n_items), world_split)
+
+
+def test_what_follows_cannot_be_learned_from_users_of_one_item(world_split):
+    first = np.unique(world_split.train.user, return_index=True)[1]
+    rows = np.isin(np.arange(len(world_split.train)), first)
+    lonely = world_split.train.select(rows)
+    split = replace(world_split, train=lonely)
+    with pytest.raises(ValueError, match=r"SVAE learns what follows an item, .*filter\(min_user_items=2\)"):
+        vr.fit(vr.models.SVAE(split.n_items), split)

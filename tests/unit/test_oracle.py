@@ -60,7 +60,8 @@ def test_ranks_as_the_choices_drawn_anew_do(user):
     raw_items, taste = log.truth.path(user)
     dense = np.searchsorted(split.item_ids, raw_items)
     assert (split.item_ids[dense] == raw_items).all(), "the world must be seen by training"
-    score = ask(fitted(log, split), replace(split.test, user_ids=[user], fold_in=[dense[:5]]))[0]
+    asked = replace(split.test, user_ids=[user], fold_in=[dense[:5]], targets=[dense[5:]])
+    score = ask(fitted(log, split), asked)[0]
 
     seen = np.searchsorted(log.truth.item_ids, raw_items[:5])
     of_split = np.searchsorted(log.truth.item_ids, split.item_ids)

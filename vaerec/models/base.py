@@ -129,6 +129,12 @@ class TopNRecommender(nn.Module):
 
     def remember_popularity(self, split: Split) -> None:
         """Keep the catalogue of ``split`` and its training counts, which answer an empty history."""
+        if not isinstance(split, Split):
+            raise TypeError(f"fit got {split!r}, expected a Split: make one by a protocol, such as "
+                            "vr.protocols.LIANG_2018(log)")
+        if self.reads_in_order and len(split.train) <= split.train.n_users:
+            raise ValueError(f"{type(self).__name__} learns what follows an item, and no training user has "
+                             "two: keep those who have, log.filter(min_user_items=2)")
         if split.n_items != self.n_items:
             raise ValueError(f"the model has n_items={self.n_items}, the split {split.n_items}: "
                              "make the model with n_items=split.n_items")
@@ -249,7 +255,8 @@ class TopNRecommender(nn.Module):
 
     def refuse_non_finite(self, scores: Tensor, names: Sequence) -> None:
         """Raise ValueError if a score [B, I] is infinite or not a number; ``names`` are those of B users."""
-        bad = ~torch.isfinite(scores).all(dim=1)
+        low, high = scores.aminmax(dim=1)  # what is not a number is both; reads the scores once
+        bad = ~(low.isfinite() & high.isfinite())
         if bad.any():
             user = names[int(bad.int().argmax())]
             raise ValueError(f"{type(self).__name__} gives user {user} a score that is not finite: the "
