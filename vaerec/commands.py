@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from vaerec import models, protocols, shards
@@ -18,8 +17,8 @@ from vaerec.protocols import Split
 from vaerec.runs import HISTORY, processes
 from vaerec.training import fit as fit_model
 
-# Parquet keeps the type of the raw ids: the text "7" is not the number 7.
-SETTINGS, MODEL, ITEMS = "settings.json", "model.safetensors", "items.parquet"
+SETTINGS, MODEL = "settings.json", "model.safetensors"
+ITEMS = "items.parquet"  # of runs of version 0.1.0, whose models do not know their items
 PROTOCOLS = ("LIANG_2018", "SACHDEVA_2019", "BLOG_2022", "strong_generalization", "weak_generalization")
 MODELS = [name for name in models.__all__ if name not in ("TopNRecommender", "Oracle")]  # one knows the world
 
@@ -135,7 +134,6 @@ def fit(run: Path, data: Data = Data(), model: str = "MVAE", hyper_parameters: d
         return
     history.to_csv(run / HISTORY, index=False)
     trained.save(run / MODEL)
-    pd.DataFrame({"item": split.item_ids}).to_parquet(run / ITEMS, index=False)
     print(f"trained {model} on {split.name}; the model is in {run / MODEL}")
 
 
@@ -169,7 +167,9 @@ def evaluate(run: Path, part: str = "test", ks: tuple[int, ...] = (10, 100), mas
     print(split.name, report.summary().round(4).to_string(), *report.alarms, sep="\n")
 
 
-def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown: str = "raise") -> None:
+def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown: str = "raise",
+              user: str = "user", item: str = "item", timestamp: str | None = None,
+              duplicates: str = "refuse", options: dict | None = None) -> None:
     """Write the best unseen items for the users of a file.
 
     Parameters
@@ -177,26 +177,38 @@ def recommend(run: Path, histories: Path, output: Path, k: int = 10, on_unknown:
     run : Path
         Folder that ``fit`` made.
     histories : Path
-        Log of the users, in a form that `vaerec.load` reads: columns user, item and, if known, timestamp.
+        Log of the users, in a form that `vaerec.load` reads.
     output : Path
         CSV to write: user, rank, item, score.
     k : int
         Length of each list.
     on_unknown : str
         "raise" or "skip": what to do with an item that training did not see.
+    user : str
+        Name of the column with the raw ids of users.
+    item : str
+        And of items.
+    timestamp : str, optional
+        A column of this name is taken if it is there, and if another one is given, that. Without it the order
+        of the rows is the order in time.
+    duplicates : str
+        "refuse", or keep the "first" or "last" of a user's interactions with an item.
+    options : dict, optional
+        Other arguments of `vaerec.load`, such as separator.
 
     Raises
     ------
     FileNotFoundError
         There is no finished run in the folder, or no such log.
     ValueError
-        An item that training did not see, or a log that cannot be read.
+        An item that training did not see, an option that there is not, or a log that cannot be read.
     """
     model, _ = _read(run)
-    log = load(histories)
-    item_ids = pd.read_parquet(run / ITEMS)["item"].to_numpy()
-    raw = _as_in_training(log.item_ids, item_ids)
-    lists = model.recommend([raw[items] for items in log.sequences()], k, item_ids=item_ids,
+    with _arguments(f"options={options}"):
+        log = load(histories, user=user, item=item, timestamp=timestamp, duplicates=duplicates,
+                   **(options or {}))
+    item_ids = pd.read_parquet(run / ITEMS)["item"].to_numpy() if model.item_ids is None else None
+    lists = model.recommend([log.item_ids[items] for items in log.sequences()], k, item_ids=item_ids,
                             on_unknown=on_unknown)
     lists["user"] = log.user_ids[lists["user"]]
     lists.to_csv(output, index=False)
@@ -264,15 +276,6 @@ def _make(name: str, hyper_parameters: dict) -> TopNRecommender:
         raise ValueError(f"model={name!r}: expected one of {', '.join(MODELS)}")
     with _arguments(f"hyper_parameters={hyper_parameters}"):
         return getattr(models, name).from_hyper_parameters(hyper_parameters)
-
-
-def _as_in_training(raw: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
-    """Raw ids with the types of the catalogue's; those that it does not have stay as they are.
-
-    Whether a file's ids are numbers depends on all that stand in it: one "new-7" makes the others text.
-    """
-    place = pd.Index(item_ids.astype(str)).get_indexer(raw.astype(str))
-    return np.where(place >= 0, item_ids[place].astype(object), raw.astype(object))
 
 
 @contextlib.contextmanager

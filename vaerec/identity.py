@@ -34,6 +34,7 @@ import torch
 from torch import nn
 
 from vaerec.interactions import Interactions
+from vaerec.models.arguments import given_by_name
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import HeldOut, Split
 from vaerec.sources import ROOT, package_code
@@ -153,9 +154,9 @@ class _Description:
     def _object(self, value: object) -> object:
         slots = [name for base in type(value).__mro__ for name in getattr(base, "__slots__", ())]
         if not hasattr(value, "__dict__") and not slots:
-            raise Unidentified(f"a {type(value).__module__}.{type(value).__qualname__} takes part in "
-                               "training and cannot be told from another one: give the model plain values, such as "
-                               "numbers, texts and arrays")
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            raise Unidentified(f"a {kind} takes part in training and cannot be told from another one: give "
+                               "the model plain values, such as numbers, texts and arrays")
         state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
         return [self(type(value)), self(state | getattr(value, "__dict__", {}))]
 
@@ -187,8 +188,8 @@ class _Description:
         buffers = [[name, self(part)] for name, part in value.named_buffers(recurse=False)
                    if name != "log_popularity"]
         layers = [[name, self(part)] for name, part in value.named_children()]
-        given = self(vars(value).get("_given"))
-        return [self(type(value)), self(own), given, weights, buffers, layers]
+        given = given_by_name(type(value), *vars(value).get("_given", ((), {})))
+        return [self(type(value)), self(own), self(given), weights, buffers, layers]
 
     def _module(self, value: types.ModuleType) -> object:
         name = value.__name__

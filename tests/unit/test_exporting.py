@@ -1,6 +1,7 @@
 """ONNX files recommend what the models recommend, without PyTorch."""
 
 import builtins
+import json
 
 import numpy as np
 import onnx
@@ -58,6 +59,15 @@ def test_mvae_gives_the_same_lists(mvae, histories, world_split, tmp_path):
     np.testing.assert_allclose(scores, their_scores, rtol=1e-4, atol=1e-5)
 
 
+def test_repeated_and_permuted_items_change_nothing(mvae, histories, tmp_path):
+    serve, history = session(mvae, tmp_path / "mvae.onnx"), histories[5]
+    once = serve.run(None, {"history": history[None]})
+    again = np.array([[-1, *np.repeat(history[::-1], 3), -1, *history]])
+    for ours, theirs in zip(serve.run(None, {"history": again}), once, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 2 histories hold no item")
 def test_an_empty_history_gets_popularity(mvae, world_split, tmp_path):
     histories = [np.array([3]), np.empty(0, np.int64)]
     _, scores = session(mvae, tmp_path / "mvae.onnx").run(None, {"history": padded(histories)})
@@ -112,6 +122,7 @@ def test_svae_step_by_step_gives_the_lists_of_the_whole_history(svae, histories,
 
 def test_the_file_says_what_it_is(mvae, tmp_path):
     described = session(mvae, tmp_path / "mvae.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(described.pop("item_ids")) == mvae.item_ids.tolist()
     assert described == {"model": "MVAE", "n_items": str(mvae.n_items), "catalogue": mvae.catalogue}
     assert [path.name for path in tmp_path.iterdir()] == ["mvae.onnx"]
 

@@ -1,5 +1,6 @@
 """Runs that are killed and go on, and folders that hold something else."""
 
+import json
 import os
 import signal
 import subprocess
@@ -127,6 +128,18 @@ def test_another_model_or_split_in_the_folder(world, world_split, tmp_path):
     temporal = vr.protocols.SACHDEVA_2019(world, n_heldout=60)
     with pytest.raises(ValueError, match="protocol is"):
         vr.fit(small(temporal), temporal, max_epochs=2, resume=tmp_path)
+
+
+def test_a_run_of_a_version_that_did_not_note_its_code(world_split, tmp_path):
+    vr.fit(small(world_split), world_split, max_epochs=2, resume=tmp_path)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    record = checkpoint["callbacks"]["_Record"]
+    settings = json.loads(record["settings"])
+    del settings["code"]
+    record["settings"] = json.dumps(settings)
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="a run of version 0.1.0, which did not note its code"):
+        vr.fit(small(world_split), world_split, max_epochs=2, resume=tmp_path)
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])

@@ -29,10 +29,11 @@ def test_there_is_a_file_of_every_model():
     assert there == set(vr.models.__all__) - {"TopNRecommender", "Oracle"}
 
 
+@pytest.mark.filterwarnings("ignore:1 of 5 histories hold no item")
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_file_of_an_earlier_version_recommends_what_it_did(name):
     expected, model = EXPECTED[name], load(name)
-    assert model.catalogue == expected["catalogue"]
+    assert model.catalogue == expected["catalogue"] and model.item_ids is None
     ids = np.array(expected["item_ids"])
     lists = model.recommend(expected["histories"], k=len(ids), item_ids=ids)
     before = pd.DataFrame({column: expected[column] for column in ("user", "item", "score")})
@@ -41,3 +42,8 @@ def test_a_file_of_an_earlier_version_recommends_what_it_did(name):
     for _, own in lists.groupby("user"):
         assert own["rank"].tolist() == list(range(1, len(own) + 1))
         assert own["score"].is_monotonic_decreasing
+
+
+def test_a_file_without_ids_asks_for_them():
+    with pytest.raises(ValueError, match="does not know the raw ids .* pass item_ids=split.item_ids"):
+        load("MVAE").recommend([[1]])

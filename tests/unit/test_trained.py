@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import vaerec as vr
-from vaerec import trained
+from vaerec import identity, trained
 
 OPTIONS = {"max_epochs": 2, "batch_size": 50}
 
@@ -60,11 +60,25 @@ def test_another_run_is_trained(world, world_split, folder, counted, change):
     assert len(counted) == 2
 
 
-def test_other_code_is_another_run(world_split, monkeypatch, tmp_path):
+def test_other_code_is_another_run(world_split, monkeypatch):
     before = trained._key(small(world_split), world_split, {})
-    (tmp_path / "module.py").write_text("x = 1")
-    monkeypatch.setattr(trained, "__file__", str(tmp_path / "trained.py"))
+    assert trained._key(small(world_split), world_split, {}) == before
+    monkeypatch.setattr(identity, "package_code", lambda *modules: "other")
     assert trained._key(small(world_split), world_split, {}) != before
+
+
+def test_what_no_file_can_hold_is_trained_and_not_kept(world_split, folder):
+    model = vr.models.MVAE(world_split.n_items, (16,), 4, beta=lambda progress: 0.1)
+    with pytest.warns(UserWarning, match="not kept .*cannot be saved"):
+        assert len(vr.load_or_fit(model, world_split, **OPTIONS)) == 2
+    assert not list(folder.glob("*.csv"))
+
+
+def test_what_is_loaded_knows_its_items(world_split, folder):
+    for _ in range(2):
+        model = small(world_split)
+        vr.load_or_fit(model, world_split, **OPTIONS)
+        assert len(model.recommend([world_split.item_ids[:3]], k=5)) == 5
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "csv"])

@@ -22,7 +22,8 @@ def check_whole(**values: int) -> None:
 def check_k(k: int, n_items: int) -> None:
     """Raise ValueError for a length of lists that the catalogue does not allow."""
     if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= n_items:
-        raise ValueError(f"k={k!r}: the catalogue has {n_items} items: expected 1 to that many")
+        raise ValueError(f"k={k!r}: the catalogue has {n_items} items, so expected a whole number from 1 to "
+                         f"{n_items}")
 
 
 def widths(name: str, values: Iterable[int]) -> tuple[int, ...]:
@@ -69,7 +70,6 @@ def given_by_name(cls: type, args: tuple, kwargs: dict) -> dict:
         bound = signature.bind(None, *args, **kwargs)
     except TypeError:  # a copy is being made, whose attributes come later
         return {}
-    given = dict(bound.arguments)
     bound.apply_defaults()
     given, rest, more = {}, (), {}
     for position, (name, parameter) in enumerate(signature.parameters.items()):

@@ -81,5 +81,5 @@ def _refuse_too_many(n_items: int, bytes_a_pair: int, when: str) -> None:
     needed, there = bytes_a_pair * n_items**2, total_memory()
     if there is not None and needed > there:
         raise ValueError(f"EASE of {n_items:,} items needs {needed / 1e9:,.0f} GB{when} and this machine has "
-                         f"{there / 1e9:,.0f} GB: drop rare items with log.filter(min_item_users=...), or take a "
-                         "model that grows with the items and not with their pairs, such as MVAE")
+                         f"{there / 1e9:,.0f} GB: drop rare items with log.filter(min_item_users=...), or "
+                         "take a model that grows with the items and not with their pairs, such as MVAE")

@@ -72,9 +72,9 @@ class Finder:
         place, ends = self.find(raw), np.cumsum([0, *map(len, histories)])
         unknown = np.flatnonzero(place < 0)
         if len(unknown) and on_unknown == "raise":
-            history = int(np.searchsorted(ends, unknown[0], side="right")) - 1
-            raise ValueError(f"item {shown(raw[unknown[0]])} of histories[{history}] is not in the "
-                             f"catalogue, which has {len(self.ids)} ids such as {shown(self.ids[0])}; on_unknown='skip' "
+            wrong, history = raw[unknown[0]], int(np.searchsorted(ends, unknown[0], side="right")) - 1
+            raise ValueError(f"item {shown(wrong)} of histories[{history}] is not in the catalogue, which "
+                             f"has {len(self.ids)} ids such as {shown(self.ids[0])}; on_unknown='skip' "
                              "ignores such items")
         dense = np.split(place, ends[1:-1]) if histories else []
         return [history[history >= 0] for history in dense]
