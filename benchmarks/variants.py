@@ -7,8 +7,9 @@ A worker takes the next run that no other worker has and whose inputs are there,
 and skips rows that are there, so it can be killed at any moment and started again. The phases:
 
 - trials (variants_trials.csv): 12 recipes a variant, judged on the validation users alone. The first is one
-  recipe for all, the second a small learning rate; Optuna proposes the others. The sampler is made anew for
-  each trial, from the rows of the table and the trial's number, so a cut does not change the proposals.
+  recipe for all; the next three, the same for all too, have a small learning rate, a penalty, and more
+  dropout; Optuna proposes the others. The sampler is made anew for each trial, from the rows of the table
+  and the trial's number, so a cut does not change the proposals.
 - seeds (variants_seeds.csv): five seeds of the common recipe and of each winner, on the test users.
 - twice (variants_seeds.csv, stretch 2): the winners again with twice as many epochs, schedules stretched.
 - folds (variants_folds.csv): the winners on eight rotating folds of held-out users, in which every user is
@@ -48,7 +49,7 @@ TRIALS, SEEDS, FOLDS, PAIRS = (HERE / f"variants_{name}.csv"
                                for name in ("trials", "seeds", "folds", "pairs"))
 BUILD = HERE.parent / "_build" / "variants"
 METRIC = "validation_ndcg@100"
-N_TRIALS, N_RANDOM, SEARCH_SEED, FINAL_SEEDS, N_FOLDS = 12, 5, 0, range(1, 6), 8
+N_TRIALS, SEARCH_SEED, FINAL_SEEDS, N_FOLDS = 12, 0, range(1, 6), 8
 
 SPACE = {
     "lr": FloatDistribution(5e-4, 1e-2, log=True),
@@ -58,7 +59,9 @@ SPACE = {
     "batch_size": IntDistribution(64, 200, log=True),
 }
 COMMON = {"lr": 5e-3, "epochs": 20, "dropout": 0.5, "weight_decay": 0.0, "batch_size": 100}
-SMALL_LR = COMMON | {"lr": 1e-3, "epochs": 40}
+STARTS = (  # the first trials of every variant; the last one is what hand-made trials of MVAE suggest
+    COMMON, COMMON | {"lr": 1e-3, "epochs": 40}, COMMON | {"lr": 2e-3, "epochs": 30, "weight_decay": 4e-4},
+    COMMON | {"lr": 4e-3, "epochs": 30, "dropout": 0.6, "weight_decay": 1e-5})
 OWN_BETA = {"beta": FloatDistribution(0.01, 1.0, log=True)}  # of a likelihood on another scale
 CONFIDENCE = {"confidence": FloatDistribution(1.0, 100.0, log=True)}
 EASE_SPACE = {"l2": [100, 150, 200, 300, 400, 500, 700, 1000, 1500, 2000, 3000, 5000],
@@ -123,7 +126,7 @@ class Variant:
     own : dict
         Setting -> distribution.
     first : dict
-        The settings of ``own`` in the first two trials.
+        The settings of ``own`` in the first trials.
     """
 
     make: Callable
@@ -216,10 +219,10 @@ def described(settings: dict) -> dict:
 def proposal(variant: str, number: int) -> dict:
     """The settings of a trial, from the rows of those before it."""
     given = VARIANTS[variant]
-    if number < 2:
-        return (COMMON, SMALL_LR)[number] | given.first
+    if number < len(STARTS):
+        return STARTS[number] | given.first
     space = SPACE | given.own
-    sampler = optuna.samplers.GPSampler(seed=number, n_startup_trials=N_RANDOM)
+    sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=len(STARTS), multivariate=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for row in rows_of(TRIALS, variant=variant).to_dict("records"):
         # The sampler must know a value on a logarithmic scale: no penalty is the smallest one.
