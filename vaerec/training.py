@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import os
 import pickle
 import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 
 import lightning as L
@@ -27,17 +26,14 @@ from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import evaluate
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
+from vaerec.recipes import LR_SCHEDULES, check_whole
 from vaerec.shards import ShardBatches, Shards
 
 CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
-LR_SCHEDULES = {  # the part of lr at a fraction of training
-    "constant": lambda progress: 1.0,
-    "cosine": lambda progress: min(progress / 0.05, (1 + math.cos(math.pi * progress)) / 2),
-}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
-def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
+def fit(model: TopNRecommender, split: Split, *, max_epochs: int | None = None, seed: int = 0,
         batch_size: int | None = None, lr: float | None = None, weight_decay: float | None = None,
         lr_schedule: str | None = None, patience: int | None = None, precision: str = "32-true",
         resume: str | os.PathLike | None = None, logger: Logger | None = None,
@@ -46,7 +42,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
     models (EASE, popularity, ...) take the same call; they use none of the keyword arguments.
-    A GPU is used where there is one. A progress bar shows in a terminal and nowhere else.
+    A GPU is used where there is one. A progress bar shows in a terminal and nowhere else. Where the best
+    epoch was the last one under a constant lr, a line says so: training was probably too short.
 
     Started by ``torchrun``, each of its processes takes a share of every batch of ``batch_size`` users, and
     the gradients are those of the whole batch (Lightning's DDP): the run is that of one process up to
@@ -57,11 +54,14 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     model : TopNRecommender
         Made with ``n_items=split.n_items``.
     split : Split
-    max_epochs : int
-        Passes over the training users; schedules such as beta's stretch over all of them.
+    max_epochs : int, optional
+        Passes over the training users; schedules such as beta's stretch over all of them. By default as
+        many as ``model.recipe`` takes for so many users: its length is counted in steps.
     seed : int
     batch_size : int, optional
-        Users a step. This and the next three come from ``model.recipe`` if not given.
+        Users a step. This and the next three come from ``model.recipe`` if not given. A learning rate
+        belongs to a batch size: where that is given and those are not, they are the papers' (for MVAE and
+        its kin Adam at 1e-3, constant), from ``model.recipe_of_other_batches``.
     lr : float, optional
         Adam's learning rate.
     weight_decay : float, optional
@@ -97,11 +97,12 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
+    _check(max_epochs, seed, patience, precision)
     given = {"batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "lr_schedule": lr_schedule}
-    recipe = model.recipe | {name: value for name, value in given.items() if value is not None}
-    _check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
-                 patience=1 if patience is None else patience)
-    _check(seed, precision, recipe)
+    default = model.recipe if batch_size is None else model.recipe_of_other_batches
+    recipe = replace(default, **{name: value for name, value in given.items() if value is not None})
+    if max_epochs is None:
+        max_epochs = model.recipe.max_epochs(split.train.n_users, recipe.batch_size)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
@@ -109,8 +110,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         "model": type(model).__name__,
         "hyper_parameters": model.hyper_parameters() if resume else None,
         "protocol": split.name, "data": split.train.fingerprint, "max_epochs": int(max_epochs),
-        "seed": int(seed), "batch_size": int(recipe["batch_size"]), "lr": float(recipe["lr"]),
-        "weight_decay": float(recipe["weight_decay"]), "lr_schedule": recipe["lr_schedule"],
+        "seed": int(seed), "batch_size": int(recipe.batch_size), "lr": float(recipe.lr),
+        "weight_decay": float(recipe.weight_decay), "lr_schedule": recipe.lr_schedule,
         "patience": None if patience is None else int(patience), "precision": precision,
     }
     record = _Record(split, settings, Path(resume) if resume else None)
@@ -122,25 +123,23 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
         _train(model, record, logger, callbacks, device)
     model.load_state_dict(record.best_weights)
     model.to(device)
+    _say_if_cut_short(record)
     return pd.DataFrame(record.rows)
 
 
-def _check_whole(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name}={value}: expected a whole number of at least 1")
+def _say_if_cut_short(record: _Record) -> None:
+    """A line for the reader: a warning would put paths of this machine into a notebook."""
+    last, constant = len(record.rows) - 1, record.settings["lr_schedule"] == "constant"
+    if constant and record.best_row == last > 0 and processes()[0] == 0:
+        print(f"fit: the best epoch was the last of {last + 1}, under a constant lr. More epochs may help; "
+              "lr_schedule='cosine' lets a run settle.")
 
 
-def _check(seed: int, precision: str, recipe: dict) -> None:
-    lr, weight_decay, lr_schedule = (recipe[name] for name in ("lr", "weight_decay", "lr_schedule"))
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"seed={seed}: expected a whole number of at least 0")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr={lr}: expected a positive number")
-    if not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"weight_decay={weight_decay}: expected a number of at least 0")
-    if lr_schedule not in LR_SCHEDULES:
-        raise ValueError(f"lr_schedule={lr_schedule!r}: expected one of {tuple(LR_SCHEDULES)}")
+def _check(max_epochs: int | None, seed: int, patience: int | None, precision: str) -> None:
+    for name, value in (("max_epochs", max_epochs), ("patience", patience)):
+        if value is not None:
+            check_whole(name, value)
+    check_whole("seed", seed, at_least=0)
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {PRECISIONS}")
     if precision == "16-mixed" and not torch.cuda.is_available():

@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vaerec import recipes
 from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import storage
 from vaerec.protocols import Split
+from vaerec.recipes import Recipe
 
 AT_ONCE = 500  # histories that `recommend` scores at once: its memory is theirs times the catalogue
 Histories = Sequence[np.ndarray]
@@ -40,8 +42,10 @@ class TopNRecommender(nn.Module):
 
     needs_users = False  # only the Oracle must know who asks
     reads_in_order = False  # the order of a history matters in training
-    recipe: ClassVar = {"batch_size": 500, "lr": 1e-3, "weight_decay": 0.0, "lr_schedule": "constant"}
+    recipe: ClassVar[Recipe] = recipes.AUTOENCODERS
     """What `vaerec.fit` takes where it is not told otherwise."""
+    recipe_of_other_batches: ClassVar[Recipe] = recipes.LIANG_2018
+    """Whose lr, weight_decay and lr_schedule `vaerec.fit` takes where it is given a batch size."""
 
     def __init__(self, n_items: int):
         super().__init__()
