@@ -16,13 +16,15 @@ from torch import nn
 from vaerec.batches import Bags, following, padded
 from vaerec.kernels import linear_multinomial
 from vaerec.models.base import TopNRecommender
+from vaerec.recipes import Recipe
 
 
 class SASRec(TopNRecommender):
     """Blocks with normalisation first, learned positions, and the embedding as last layer too."""
 
     reads_in_order = True
-    recipe: ClassVar = {"batch_size": 16, "lr": 1e-3, "weight_decay": 0.0, "lr_schedule": "cosine"}
+    recipe: ClassVar = Recipe(batch_size=16, lr=1e-3, epochs=20, lr_schedule="cosine")
+    recipe_of_other_batches: ClassVar = recipe
 
     def __init__(self, n_items: int, width: int = 128, n_blocks: int = 2, n_heads: int = 2,
                  dropout: float = 0.2, targets: int = 1, length: int = 200):

@@ -71,7 +71,7 @@ class Training:
 
     Parameters
     ----------
-    max_epochs : int
+    max_epochs : int, optional
         Passes over the training users.
     seed : int
         Fixes the run.
@@ -89,7 +89,7 @@ class Training:
         Lightning's name of the arithmetic.
     """
 
-    max_epochs: int = 20
+    max_epochs: int | None = None
     seed: int = 0
     batch_size: int | None = None
     lr: float | None = None

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from vaerec.comparison import Comparison, pooled
 from vaerec.metrics import collapse_alarms, find_hits, of_all_lists, per_user
 from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
 from vaerec.metrics import gini_d as gini_d
@@ -90,15 +90,6 @@ class Report:
         means = _bootstrap_means(self.per_user.to_numpy())
         low, high = np.percentile(means, [2.5, 97.5], axis=0)
         return dict(zip(self.per_user.columns, zip(low, high, strict=True), strict=True))
-
-
-class Comparison(NamedTuple):
-    """Mean difference between two models on the same users, with its 95 % interval."""
-
-    difference: float
-    low: float
-    high: float
-    n_users: int
 
 
 def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int | None = None,
@@ -185,29 +176,45 @@ def evaluate(model: TopNRecommender, held_out: HeldOut, ks: Sequence[int] | int 
     return Report(pd.concat(frames), counts.metrics(), counts.alarms())
 
 
-def compare(report: Report, other: Report, metric: str) -> Comparison:
-    """Paired difference ``report - other`` in a per-user metric, with a 95 % bootstrap interval.
+def compare(report: Report | Sequence[Report], other: Report | Sequence[Report],
+            metric: str) -> Comparison:
+    """Paired difference ``report - other`` in a per-user metric, with a 95 % interval.
 
-    The users are drawn once for both models, so what they have in common cancels (Efron 1979).
+    For two reports the interval is a bootstrap over users, who are drawn once for both models, so what they
+    have in common cancels (Efron 1979). It says nothing about the seed. For two sequences, a report a run
+    such as a seed or a fold of `vaerec.protocols.rotating_folds`, see `vaerec.comparison.pooled`: the
+    interval is about users and runs.
 
     Parameters
     ----------
-    report, other : Report
-        Of two models on the same held-out users, with the same targets.
+    report, other : Report or sequence of Report
+        Of two models on the same held-out users, with the same targets; of sequences, run by run.
     metric : str
         Such as ``"ndcg@100"``.
 
     Raises
     ------
     ValueError
-        The reports are about different users, or the metric is not a per-user one.
+        The reports are about different users, the sequences differ in length or share some users but
+        not all, or the metric is not a per-user one.
     """
+    if isinstance(report, Report) and isinstance(other, Report):
+        difference = _paired(report, other, metric).to_numpy()
+        low, high = np.percentile(_bootstrap_means(difference[:, None]), [2.5, 97.5])
+        return Comparison(float(difference.mean()), float(low), float(high), len(difference),
+                          float(difference.std(ddof=1) / len(difference) ** 0.5))
+    ours, theirs = ([part] if isinstance(part, Report) else list(part) for part in (report, other))
+    if len(ours) != len(theirs) or len(ours) < 2:
+        raise ValueError(f"{len(ours)} reports against {len(theirs)}: expected two reports, or two sequences "
+                         "of as many, at least two each")
+    return pooled([_paired(*pair, metric) for pair in zip(ours, theirs, strict=True)])
+
+
+def _paired(report: Report, other: Report, metric: str) -> pd.Series:
     ours, theirs = _column(report, metric), _column(other, metric)
     if not ours.index.equals(theirs.index):
         raise ValueError("the reports are about different users: evaluate both on the same split")
-    difference = (ours - theirs).to_numpy()
-    low, high = np.percentile(_bootstrap_means(difference[:, None]), [2.5, 97.5])
-    return Comparison(float(difference.mean()), float(low), float(high), len(difference))
+    return ours - theirs
 
 
 def validate(model: TopNRecommender, held_out: HeldOut) -> dict[str, float]:

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.loggers import Logger
@@ -28,9 +27,9 @@ from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import validate
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
-from vaerec.runs import CHECKPOINT, HISTORY
+from vaerec.recipes import LR_SCHEDULES
+from vaerec.runs import CHECKPOINT, HISTORY, best_row
 from vaerec.shards import ShardBatches, Shards
-from vaerec.training import LR_SCHEDULES
 
 
 def train(model: TopNRecommender, split: Split, settings: dict, folder: Path | None,
@@ -146,15 +145,7 @@ class _Record(L.Callback):
     @property
     def out_of_patience(self) -> bool:
         patience, last = self.settings["patience"], self.rows[-1]["epoch"]
-        return patience is not None and last - self.best_row >= patience
-
-    @property
-    def best_row(self) -> int:
-        return int(np.argmax([row[self.metric] for row in self.rows]))
-
-    @property
-    def metric(self) -> str:
-        return next(name for name in self.rows[0] if name.startswith("validation_"))
+        return patience is not None and last - best_row(self.rows) >= patience
 
     def on_fit_start(self, trainer, task):
         if trainer.world_size > 1:
@@ -171,7 +162,7 @@ class _Record(L.Callback):
         validation = validate(task.model, self.split.validation) if trainer.is_global_zero else None
         self.rows.append({"epoch": epoch, **means, **trainer.strategy.broadcast(validation),
                           "seconds": seconds})
-        if self.best_row == epoch:
+        if best_row(self.rows) == epoch:
             self.best_weights = {k: v.detach().cpu().clone() for k, v in task.model.state_dict().items()}
         trainer.should_stop = self.out_of_patience
         task.log_dict(self.rows[-1], logger=False)  # where other callbacks look

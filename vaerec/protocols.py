@@ -7,6 +7,7 @@ Weak generalisation hides part of every user's history from training instead.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
@@ -197,7 +198,55 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
     if ties == "random":
         log = log.break_ties(ties_seed)
     order = np.random.RandomState(seed).permutation(log.n_users)
-    train_users, validation_users, test_users = np.split(order, [-2 * n_heldout, -n_heldout])
+    parts = np.split(order, [-2 * n_heldout, -n_heldout])
+    split = _hold_out(log, *parts, targets, fraction, seed,
+                      f"{name}, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users, "
+                      f"seed {seed}{name_of_ties(ties, ties_seed)}")
+    warn_of_ties(split.tied, ties)
+    return split
+
+
+def rotating_folds(log: Interactions, *, n_folds: int = 8, targets: str = "random", fraction: float = 0.2,
+                   seed: int = 98765) -> Iterator[Split]:
+    """Splits as of `strong_generalization` in which every user of the log is a test user once.
+
+    The users, permuted as there, are cut into ``n_folds`` parts. Fold f tests on part f and validates on the
+    part before it (the first fold on the last part), so the last fold is close to the published split.
+    For a difference between two models that 750 users cannot decide: pass the reports of all folds to
+    `vaerec.compare`.
+
+    Parameters
+    ----------
+    log : Interactions
+        Filtered as the protocol asks, such as ``log.filter(min_rating=4, min_user_items=5)``.
+    n_folds : int
+        At least 3: one part is for validation, one for test, the others for training.
+    targets, fraction, seed
+        See `strong_generalization`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three folds, more folds than users, or a parameter out of range.
+    """
+    _check_fraction("fraction", fraction)
+    if targets not in TARGETS:
+        raise ValueError(f"targets={targets!r}: expected one of {TARGETS}")
+    if not 3 <= n_folds <= log.n_users:
+        raise ValueError(f"n_folds={n_folds}: expected from 3 to {log.n_users}, the number of users")
+    parts = np.array_split(np.random.RandomState(seed).permutation(log.n_users), n_folds)
+
+    def fold(number: int) -> Split:
+        rest = [part for at, part in enumerate(parts) if at not in (number, (number - 1) % n_folds)]
+        return _hold_out(log, np.concatenate(rest), parts[number - 1], parts[number], targets, fraction, seed,
+                         f"fold {number + 1} of {n_folds}, {targets} targets of {fraction:g}, seed {seed}")
+
+    return (fold(number) for number in range(n_folds))  # what is wrong has raised before the first
+
+
+def _hold_out(log: Interactions, train_users: np.ndarray, validation_users: np.ndarray,
+              test_users: np.ndarray, targets: str, fraction: float, seed: int, name: str) -> Split:
+    """Train on some users, ask about others: the catalogue is what training saw."""
     train = log.select(np.isin(log.user, train_users))
     known = np.isin(log.item_ids, train.item_ids)
     new_item = np.where(known, np.cumsum(known) - 1, -1)  # the log's dense item -> the split's
@@ -211,13 +260,10 @@ def strong_generalization(log: Interactions, *, n_heldout: int, targets: str = "
         return part
 
     places = log.has_places
-    split = Split(train, held_out(validation_users), held_out(test_users),
-                  f"{name}, {targets} targets of {fraction:g}, {n_heldout} + {n_heldout} users, "
-                  f"seed {seed}{name_of_ties(ties, ties_seed)}", targets)
+    split = Split(train, held_out(validation_users), held_out(test_users), name, targets)
     for part in ("validation", "test"):
         longest = max(map(len, getattr(split, part).fold_in))
         require_targets(split, part, {"fraction": fraction}, longest, MIN_ITEMS)
-    warn_of_ties(split.tied, ties)
     return split
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 
 CHECKPOINT, HISTORY = "last.ckpt", "history.csv"
@@ -60,3 +61,9 @@ def processes() -> tuple[int, int, int]:
     """Number of this process, how many there are, and how many on this machine, as torchrun says."""
     return tuple(int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
                  for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_WORLD_SIZE", 1)))
+
+
+def best_row(rows: list[dict]) -> int:
+    """Place of the first row with the best validation."""
+    metric = next(name for name in rows[0] if name.startswith("validation_"))
+    return int(np.argmax([row[metric] for row in rows]))

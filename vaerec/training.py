@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
+from vaerec.checks import check_whole
 from vaerec.evaluation import validate
 from vaerec.identity import identity
-from vaerec.models.arguments import check_whole
 from vaerec.models.base import TopNRecommender
 from vaerec.protocols import Split
+from vaerec.runs import best_row, processes
 
 if TYPE_CHECKING:
     import lightning as L
     from lightning.pytorch.loggers import Logger
 
-LR_SCHEDULES = {  # the part of lr at a fraction of training
-    "constant": lambda progress: 1.0,
-    "cosine": lambda progress: min(progress / 0.05, (1 + math.cos(math.pi * progress)) / 2),
-}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
-def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int = 0,
+def fit(model: TopNRecommender, split: Split, *, max_epochs: int | None = None, seed: int = 0,
         batch_size: int | None = None, lr: float | None = None, weight_decay: float | None = None,
         lr_schedule: str | None = None, patience: int | None = None, precision: str = "32-true",
         resume: str | os.PathLike | None = None, logger: Logger | None = None,
@@ -39,7 +35,8 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
 
     The parameters are drawn anew from ``seed``, so the same call gives the same model. Closed-form
     models (EASE, popularity, ...) take the same call; they use none of the keyword arguments.
-    A GPU is used where there is one. A progress bar shows in a terminal and nowhere else.
+    A GPU is used where there is one. A progress bar shows in a terminal and nowhere else. Where the best
+    epoch was the last one under a constant lr, a line says so: training was probably too short.
 
     Started by ``torchrun``, each of its processes takes a share of every batch of ``batch_size`` users, and
     the gradients are those of the whole batch (Lightning's DDP): the run is that of one process up to
@@ -50,11 +47,14 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     model : TopNRecommender
         Made with ``n_items=split.n_items``.
     split : Split
-    max_epochs : int
-        Passes over the training users; schedules such as beta's stretch over all of them.
+    max_epochs : int, optional
+        Passes over the training users; schedules such as beta's stretch over all of them. By default as
+        many as ``model.recipe`` takes for so many users: its length is counted in steps.
     seed : int
     batch_size : int, optional
-        Users a step. This and the next three come from ``model.recipe`` if not given.
+        Users a step. This and the next three come from ``model.recipe`` if not given. A learning rate
+        belongs to a batch size: where that is given and those are not, they are the papers' (for MVAE and
+        its kin Adam at 1e-3, constant), from ``model.recipe_of_other_batches``.
     lr : float, optional
         Adam's learning rate.
     weight_decay : float, optional
@@ -92,23 +92,26 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int = 20, seed: int
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """
+    _check(max_epochs, seed, patience, precision)
     given = {"batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "lr_schedule": lr_schedule}
-    recipe = model.recipe | {name: value for name, value in given.items() if value is not None}
-    check_whole(max_epochs=max_epochs, batch_size=recipe["batch_size"],
-                 patience=1 if patience is None else patience)
-    _check(seed, precision, recipe)
+    default = model.recipe if batch_size is None else model.recipe_of_other_batches
+    recipe = replace(default, **{name: value for name, value in given.items() if value is not None})
+    if max_epochs is None:
+        max_epochs = model.recipe.max_epochs(split.train.n_users, recipe.batch_size)
     model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
     settings = {
         **(identity(model, split) if resume else _names(model, split)), "max_epochs": int(max_epochs),
-        "seed": int(seed), "batch_size": int(recipe["batch_size"]), "lr": float(recipe["lr"]),
-        "weight_decay": float(recipe["weight_decay"]), "lr_schedule": recipe["lr_schedule"],
+        "seed": int(seed), "batch_size": int(recipe.batch_size), "lr": float(recipe.lr),
+        "weight_decay": float(recipe.weight_decay), "lr_schedule": recipe.lr_schedule,
         "patience": None if patience is None else int(patience), "precision": precision,
     }
     from vaerec.loop import train  # Lightning takes seconds to import, and nothing else needs it
 
-    return pd.DataFrame(train(model, split, settings, Path(resume) if resume else None, logger, callbacks))
+    rows = train(model, split, settings, Path(resume) if resume else None, logger, callbacks)
+    _say_if_cut_short(rows, settings)
+    return pd.DataFrame(rows)
 
 
 def _names(model: TopNRecommender, split: Split) -> dict:
@@ -116,16 +119,18 @@ def _names(model: TopNRecommender, split: Split) -> dict:
     return {"model": type(model).__name__, "protocol": split.name, "data": split.train.fingerprint}
 
 
-def _check(seed: int, precision: str, recipe: dict) -> None:
-    lr, weight_decay, lr_schedule = (recipe[name] for name in ("lr", "weight_decay", "lr_schedule"))
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"seed={seed}: expected a whole number of at least 0")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr={lr}: expected a positive number")
-    if not 0 <= weight_decay < float("inf"):
-        raise ValueError(f"weight_decay={weight_decay}: expected a number of at least 0")
-    if lr_schedule not in LR_SCHEDULES:
-        raise ValueError(f"lr_schedule={lr_schedule!r}: expected one of {tuple(LR_SCHEDULES)}")
+def _say_if_cut_short(rows: list[dict], settings: dict) -> None:
+    """A line for the reader: a warning would put paths of this machine into a notebook."""
+    constant = settings["lr_schedule"] == "constant"
+    if constant and best_row(rows) == len(rows) - 1 > 0 and processes()[0] == 0:
+        print(f"fit: the best epoch was the last of {len(rows)}, under a constant lr. More epochs may help; "
+              "lr_schedule='cosine' lets a run settle.")
+
+
+def _check(max_epochs: int | None, seed: int, patience: int | None, precision: str) -> None:
+    given = {"max_epochs": max_epochs, "patience": patience}
+    check_whole(**{name: value for name, value in given.items() if value is not None})
+    check_whole(seed=seed, at_least=0)
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: expected one of {PRECISIONS}")
     if precision == "16-mixed" and not torch.cuda.is_available():

@@ -256,3 +256,32 @@ def test_users_of_too_few_items_have_no_target():
         strong_generalization(items_each(4), n_heldout=4)
     with pytest.raises(ValueError, match="at most 2 items, of 3"):
         weak_generalization(items_each(2))
+
+
+def test_every_user_is_in_one_fold(world):
+    folds = list(vr.protocols.rotating_folds(world, n_folds=5))
+    tested = [set(fold.test.user_ids) for fold in folds]
+    assert set().union(*tested) == set(world.user_ids) and sum(map(len, tested)) == world.n_users
+    assert [set(fold.validation.user_ids) for fold in folds] == [tested[-1], *tested[:-1]]
+    for fold, users in zip(folds, tested, strict=True):
+        assert set(fold.train.user_ids) == set(world.user_ids) - users - set(fold.validation.user_ids)
+
+
+@pytest.mark.parametrize("targets", ["random", "temporal"])
+def test_the_last_fold_is_the_published_split(world, targets):
+    """400 users in 5 folds of 80, or 80 + 80 held out."""
+    *_, last = vr.protocols.rotating_folds(world, n_folds=5, targets=targets)
+    split = vr.protocols.strong_generalization(world, n_heldout=world.n_users // 5, targets=targets)
+    assert last.train.fingerprint == split.train.fingerprint
+    for part in ("validation", "test"):
+        ours, theirs = getattr(last, part), getattr(split, part)
+        for name in ("fold_in", "targets"):
+            assert all(map(np.array_equal, getattr(ours, name), getattr(theirs, name)))
+
+
+@pytest.mark.parametrize("options", [{"n_folds": 2}, {"n_folds": 401}, {"targets": "none"},
+                                     {"fraction": 1.0}])
+def test_folds_refuse_what_cannot_be(world, options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        vr.protocols.rotating_folds(world, **options)

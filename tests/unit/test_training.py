@@ -14,8 +14,8 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 import vaerec as vr
 from vaerec.batches import UserBatches
 from vaerec.loop import _epoch_means, _Task
+from vaerec.recipes import LR_SCHEDULES
 from vaerec.schedules import Constant
-from vaerec.training import LR_SCHEDULES
 
 
 def small(split, **options):
@@ -130,14 +130,11 @@ def test_recency_lifts_ease_on_temporal_targets(ml_1m):
     assert vr.evaluate(model, split.test)["ndcg@100"] == pytest.approx(0.283, abs=1e-3)
 
 
-def test_a_model_brings_its_own_recipe(world_split):
-    for model, own in ((small(world_split), {}),
-                       (vr.models.SVAE(world_split.n_items), {"lr": 0.5, "weight_decay": 0.25})):
-        recipe = model.recipe | own
-        task = _Task(model, UserBatches(world_split.train, 50, 0), recipe | {"max_epochs": 1})
-        adam = task.configure_optimizers()["optimizer"].defaults
-        assert {name: adam[name] for name in ("lr", "weight_decay")} == {
-            name: recipe[name] for name in ("lr", "weight_decay")}
+def test_adam_gets_what_the_settings_say(world_split):
+    settings = {"lr": 0.5, "weight_decay": 0.25, "lr_schedule": "constant", "max_epochs": 1}
+    task = _Task(small(world_split), UserBatches(world_split.train, 50, 0), settings)
+    adam = task.configure_optimizers()["optimizer"].defaults
+    assert (adam["lr"], adam["weight_decay"]) == (0.5, 0.25)
 
 
 def test_the_cosine_climbs_falls_and_never_rests():

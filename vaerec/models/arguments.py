@@ -12,13 +12,6 @@ from torch import nn
 from vaerec.schedules import SCHEDULES, schedule_to_dict
 
 
-def check_whole(**values: int) -> None:
-    """Raise ValueError for a value that is not a whole number of at least 1; names it."""
-    for name, value in values.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
-
-
 def check_k(k: int, n_items: int) -> None:
     """Raise ValueError for a length of lists that the catalogue does not allow."""
     if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= n_items:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from vaerec.batches import Bags
+from vaerec.checks import check_whole
 from vaerec.likelihoods import LIKELIHOODS
-from vaerec.models.arguments import check_whole, widths
+from vaerec.models.arguments import widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers
 

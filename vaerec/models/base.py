@@ -12,11 +12,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vaerec import recipes
+from vaerec.checks import check_whole
 from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import items, storage
-from vaerec.models.arguments import check_k, check_whole, constructor_arguments
+from vaerec.models.arguments import check_k, constructor_arguments
 from vaerec.protocols import Split
 from vaerec.ranking import best
+from vaerec.recipes import Recipe
 
 CELLS = 2**24  # users times items that are scored at once: 64 MB, a few times over
 Histories = Sequence[np.ndarray]
@@ -49,8 +52,10 @@ class TopNRecommender(nn.Module):
 
     needs_users = False  # only the Oracle must know who asks
     reads_in_order = False  # the order of a history matters in training, and so do repeated items
-    recipe: ClassVar = {"batch_size": 500, "lr": 1e-3, "weight_decay": 0.0, "lr_schedule": "constant"}
+    recipe: ClassVar[Recipe] = recipes.AUTOENCODERS
     """What `vaerec.fit` takes where it is not told otherwise."""
+    recipe_of_other_batches: ClassVar[Recipe] = recipes.LIANG_2018
+    """Whose lr, weight_decay and lr_schedule `vaerec.fit` takes where it is given a batch size."""
 
     def __new__(cls, *args, **kwargs):
         """Note what the constructor is given, which no subclass then has to list again."""
@@ -150,8 +155,8 @@ class TopNRecommender(nn.Module):
     def fit_closed_form(self, split: Split) -> None:
         """Learn from ``split.train`` without gradients. What a subclass without ``loss`` writes."""
         raise TypeError(f"{type(self).__name__} cannot be fitted: write loss(bags, progress) and "
-                        "reset_parameters(), to learn by gradients, or fit_closed_form(split); where there is "
-                        "nothing to learn, `def fit_closed_form(self, split): pass`")
+                        "reset_parameters(), to learn by gradients, or fit_closed_form(split); where "
+                        "there is nothing to learn, `def fit_closed_form(self, split): pass`")
 
     def score_batch(self, histories: Histories, users: Sequence | None = None) -> Tensor:
         """Raw scores [B, I] of valid histories. What a subclass writes."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from vaerec.batches import Bags
+from vaerec.checks import check_whole
 from vaerec.elbo import gaussian_kl, reparameterize
 from vaerec.likelihoods import LIKELIHOODS
-from vaerec.models.arguments import check_whole, widths
+from vaerec.models.arguments import widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, BagServer, write
 from vaerec.models.layers import BagLinear, decoded_log_likelihood, draw_weights, tanh_layers

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaerec import recipes
 from vaerec.batches import Bags, following, padded
+from vaerec.checks import check_whole
 from vaerec.elbo import gaussian_kl, reparameterize
 from vaerec.kernels import GRU, linear_multinomial
-from vaerec.models.arguments import check_whole, widths
+from vaerec.models.arguments import widths
 from vaerec.models.base import Histories, TopNRecommender
 from vaerec.models.exporting import PADDING, StepServer, write
 from vaerec.models.layers import draw_weights, tanh_layers
@@ -74,7 +76,8 @@ class SVAE(TopNRecommender):
 
     reads_in_order = True
     first_means = 3.0  # how much larger than Xavier's the first weights of mu are
-    recipe: ClassVar = {"batch_size": 16, "lr": 8e-3, "weight_decay": 5e-5, "lr_schedule": "cosine"}
+    recipe: ClassVar = recipes.SVAE
+    recipe_of_other_batches: ClassVar = recipes.SVAE
 
     def __init__(self, n_items: int, embedding_dim: int = 256, rnn_dim: int = 200,
                  hidden_dims: Sequence[int] = (150,), latent_dim: int = 64, dropout: float = 0.2,

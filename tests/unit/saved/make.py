@@ -1,6 +1,6 @@
 """Wrote the model files beside it, once, with version 0.1.0 before models kept their item ids.
 
-    python tests/vaerec/saved/make.py tests/vaerec/saved
+    python tests/unit/saved/make.py tests/unit/saved
 
 They stand for the files that readers have: never write them again, add others under new names.
 """
