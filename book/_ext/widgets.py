@@ -11,6 +11,7 @@ modules, requests and file workers do not run from a disk.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import re
@@ -130,6 +131,7 @@ def shared_style() -> str:
     return joined(SHARED, tuple(sorted(path.name for path in SHARED.glob("*.css"))))
 
 
+@functools.cache
 def assets() -> dict[str, bytes]:
     """File name in _static/widgets -> content."""
     made = {"shared.js": shared_script().encode(), "shared.css": shared_style().encode()}
@@ -148,20 +150,19 @@ def write_assets(app):
         return
     folder = Path(app.outdir) / "_static" / "widgets"
     folder.mkdir(parents=True, exist_ok=True)
-    app.widget_versions = {}
     for name, content in assets().items():
         if app.builder.name in ONE_FILE and not name.endswith(".png"):
             continue
         (folder / name).write_bytes(content)
-        app.widget_versions[name] = f"{zlib.crc32(content):08x}"  # no browser shows an old file
 
 
 # -- the marker's place --------------------------------------------------------------------------
 
-def figure(widget: Widget, root: str, versions: dict[str, str], first: bool) -> str:
+def figure(widget: Widget, root: str, first: bool) -> str:
     """HTML of the live widget; ``root`` is the site's. The first one of a page brings what is shared."""
     def source(file: str) -> str:
-        return f"{root}_static/widgets/{file}?v={versions[file]}"
+        version = zlib.crc32(assets()[file])  # no browser shows an old file
+        return f"{root}_static/widgets/{file}?v={version:08x}"
 
     shared_css = f'<link rel="stylesheet" href="{source("shared.css")}">\n' if first else ""
     shared_js = f'<script defer src="{source("shared.js")}"></script>\n' if first else ""
@@ -217,7 +218,7 @@ def shown(app, widget: Widget, docname: str, first: bool) -> str:
     root = "../" * docname.count("/")
     name = app.builder.name
     if name not in ONE_FILE:
-        return figure(widget, root, app.widget_versions, first) if app.builder.format == "html" else ""
+        return figure(widget, root, first) if app.builder.format == "html" else ""
     if docname.startswith("notebooks/") or not widget.still.exists():
         return ""
     if name == "singlehtml":  # moved to another folder before it is printed
@@ -248,7 +249,7 @@ def card(widget: Widget, live: bool) -> str:
     links = [f'<a href="{target}">Open</a>']
     if widget.scripts:
         links.append(f'<a href="{alone(widget)}">Full screen</a>')
-    foot = f"\n\n+++\n{' · '.join(links)}" if live else ""
+    foot = f"\n\n{' · '.join(links)}" if live else ""
     return (f":::{{grid-item-card}}\n:img-top: widgets/{widget.name}/still.png\n:img-alt: {widget.alt}\n\n"
             f"**{widget.title}**\n\n{widget.caption}{foot}\n:::")
 

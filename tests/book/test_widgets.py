@@ -6,6 +6,7 @@ import re
 import sys
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -202,8 +203,7 @@ class App:
     """As much of Sphinx as the marker needs."""
 
     def __init__(self, builder: str):
-        self.builder = type("Builder", (), {"name": builder, "format": "html"})
-        self.widget_versions = dict.fromkeys(widgets.assets(), "0")
+        self.builder = SimpleNamespace(name=builder, format="html")
 
 
 @pytest.mark.parametrize("builder", ["singlehtml", "epub"])

@@ -54,8 +54,7 @@ function makeList(state, changed) {
   function spread() {
     const different = new Set(state.samples.flatMap((taste) => state.list(taste))).size;
     return [html("strong", {}, `${different} different films`),
-      ` in ten lists of ten. ${state.meanWidth() > 0.5 ? "A wide cloud: many lists are plausible."
-        : "A narrow cloud: the lists agree."} Click a list to read it.`];
+      " in ten lists of ten: the wider the cloud, the more. Click a list to read it."];
   }
 
   function judged() {

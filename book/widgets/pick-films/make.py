@@ -21,7 +21,7 @@ import make_tour  # noqa: E402 - scripts of this repository
 import weights  # noqa: E402
 
 # Numbers of a taste -> width of the hidden layer, and training.
-SIZES = {2: {"hidden": 100, "beta": 0.3, "lr": 0.005, "max_epochs": 100},
+SIZES = {2: {"hidden": 100, "beta": 0.6, "lr": 0.005, "max_epochs": 100},
          16: {"hidden": 64, "beta": 1.0, "lr": 0.003, "max_epochs": 30}}
 CROWD = 250  # strangers whose places are shown in the plane
 NAMES = {"first": "first.weight", "firstBias": "first.bias", "encoder": "encoder.0.weight",
@@ -85,21 +85,25 @@ def activity(world: World, model: vr.models.MVAE) -> list[float]:
     return make_tour.rounded(np.std(world.cloud(world.split.train.sequences())[0], axis=0))
 
 
+def content(world: World, model: vr.models.MVAE) -> dict:
+    """Weights of a trained model, and what the page says of it."""
+    kept = weights.packed(model.state_dict(), NAMES)
+    kept["activity"] = activity(world, model)
+    if model.latent_dim == 2:
+        kept |= world.plane(model)
+    kept["ndcg"] = {"float32": vr.evaluate(model, world.split.test)["ndcg@100"]}
+    quantised = with_weights(model, weights.unpacked(kept))
+    kept["ndcg"]["int8"] = vr.evaluate(quantised, world.split.test)["ndcg@100"]
+    print(kept["ndcg"])
+    return kept
+
+
 def main() -> None:
     torch.set_num_threads(1)
     world = World()
     weights.write(HERE / "films.json", world.films())
     for latent_dim in SIZES:
-        model = world.train(latent_dim)
-        kept = weights.packed(model.state_dict(), NAMES)
-        kept["activity"] = activity(world, model)
-        if latent_dim == 2:
-            kept |= world.plane(model)
-        kept["ndcg"] = {"float32": vr.evaluate(model, world.split.test)["ndcg@100"]}
-        quantised = with_weights(model, weights.unpacked(kept))
-        kept["ndcg"]["int8"] = vr.evaluate(quantised, world.split.test)["ndcg@100"]
-        print(kept["ndcg"])
-        weights.write(HERE / f"mvae-{latent_dim}.json", kept)
+        weights.write(HERE / f"mvae-{latent_dim}.json", content(world, world.train(latent_dim)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // The middle column: the cloud of likely tastes, in the plane or as one bar for each number.
 
-const SIZE = 300, REACH = 3.6; // pixels, and the largest coordinate that is shown
+const SIZE = 300, REACH = 3.1; // pixels, and the largest coordinate that is shown
 const EDGE = 38; // pixels that half of a genre's name needs
 const scale = (length) => (length * SIZE) / (2 * REACH);
 const across = (value) => SIZE / 2 + scale(value);
