@@ -21,8 +21,9 @@ from nbconvert import SlidesExporter
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
-sys.path.insert(0, str(ROOT / "notebooks"))
-import run  # noqa: E402 - a script of this repository
+sys.path[:0] = [str(ROOT / "notebooks"), str(BOOK / "_ext")]
+import run  # noqa: E402 - scripts of this repository
+import widgets  # noqa: E402
 
 SHORT_CODE = 8  # lines; longer code is not shown
 SHORT_OUTPUT = 12  # lines of printed text
@@ -40,10 +41,17 @@ def blocks(text: str) -> list[tuple[str, str]]:
     """Kind and source of each top-level block of Markdown; what is folded is left out."""
     text = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
     text = RELATIVE_LINK.sub(r"\1", text)  # slides are read where the other pages may not be
+    text = widgets.MARKER.sub(live, text)
     lines = text.splitlines()
     parser = MarkdownIt().enable("table").use(dollarmath_plugin)
     return [(token.type.removesuffix("_open"), "\n".join(lines[slice(*token.map)]).strip())
             for token in parser.parse(text) if token.level == 0 and token.map]
+
+
+def live(marker: re.Match) -> str:
+    """A link to the widget in the page, which fills the window: the one link that a lecturer clicks."""
+    widget = widgets.read(marker[1])
+    return f"**Live:** [{widget.title}]({widgets.alone(widget)})"
 
 
 def height(kind: str, source: str) -> int:
