@@ -14,7 +14,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 // ---- Rate against distortion ---------------------------------------------------------------------------
 
 const RATES = [0, 3.5];
-const DISTORTIONS = [29.5, 34.5]; // nats a user; the first steps start above and enter from the top
+const DISTORTIONS = [29.5, 34.5]; // nats a user; the first steps lie above and are not shown
 
 function drawTrace(node, trace, shown) {
   chart(node, (width, height) => {
@@ -32,12 +32,13 @@ function drawTrace(node, trace, shown) {
     }
     parts.push(svg("line", {class: "axis", x1: left, x2: right, y1: floor, y2: floor}),
                svg("text", {x: right, y: floor + 19, "text-anchor": "end"}, "rate"),
-               svg("text", {x: left + 6, y: top + 12}, "distortion, nats"));
+               svg("text", {x: right, y: top + 10, "text-anchor": "end"}, "distortion, nats"));
     // The slope that training seeks: one more nat of rate must save beta nats of distortion.
     const scale = (right - left) / (RATES[1] - RATES[0]);
     const tall = (floor - top) / (DISTORTIONS[1] - DISTORTIONS[0]);
     const run = 34 / Math.hypot(scale, shown.beta * tall);
-    parts.push(svg("polyline", {class: "trace", points: trace.map(
+    const inside = trace.filter(({distortion}) => distortion < DISTORTIONS[1]);
+    parts.push(svg("polyline", {class: "trace", points: inside.map(
       ({rate, distortion}) => `${x(rate).toFixed(1)},${y(distortion).toFixed(1)}`).join(" ")}));
     const [cx, cy] = [x(shown.rate), y(shown.distortion)];
     parts.push(svg("line", {class: "slope", x1: cx - run * scale, y1: cy - run * shown.beta * tall,
@@ -54,7 +55,7 @@ function strip(node, now, change) {
   const margin = {left: 44, right: 12, top: 10, bottom: 26};
   const place = {};
   const handles = Array.from({length: schedule.HANDLES}, (_, k) => svg("circle", {
-    class: "handle", r: 7, role: "slider", tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
+    class: "handle", r: 5, role: "slider", tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
     "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH}));
   const title = node.querySelector("title");
   const ground = svg("g");

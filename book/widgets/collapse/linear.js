@@ -51,7 +51,7 @@ function linearTab(node, data, change) {
       parts.push(svg("line", {class: "axis", x1: left, x2: right, y1: floor, y2: floor}),
                  svg("line", {class: "price", x1: left, x2: right, y1: y(now.price), y2: y(now.price)}),
                  svg("text", {class: "halo", x: right, y: y(now.price) - 8, "text-anchor": "end"},
-                     `price β σ² = ${now.price.toFixed(2)}`));
+                     `β σ² = ${now.price.toFixed(2)}`));
       node.replaceChildren(title, ...parts);
     });
     return now;

@@ -12,11 +12,11 @@ const PAGE = `
   <div class="scene">
     <div class="map"><canvas id="collapse-map" role="img" aria-label="The cloud of each of 300 users on the plane of z"></canvas>
       <p class="legend"><svg class="wheel" viewBox="-12 -12 24 24" aria-hidden="true"></svg>
-        <span>One cloud a user. Colour and needle: the true taste, → comedy, ↑ noir.</span></p></div>
+        <span>Needle, colour: true taste, → comedy, ↑ noir</span></p></div>
     <div class="side">
       <p id="collapse-alarm" class="alarm"></p>
       <div><canvas id="collapse-lists" role="img" aria-label="Films in the top ten of 60 users"></canvas>
-        <p class="legend">Top tens: a row a person, a column a film.</p></div>
+        <p class="legend">Top tens: a row a person, a column a film</p></div>
       <svg id="collapse-trace" role="img" aria-labelledby="collapse-trace-title"><title id="collapse-trace-title">Rate
         against distortion: the way that training took, and the slope minus beta</title></svg>
     </div>
@@ -131,7 +131,7 @@ function startMachine(body, part, data, worker, say) {
     if (!shown || part("vae").hidden) return;
     drawMap(part("map"), shown, world);
     drawLists(part("lists"), full.lists, world);
-    drawTrace(part("trace"), state.trace, shown);
+    drawTrace(part("trace"), state.trace, full);
     drawBeta();
     theStrip.draw();
     drawAlarm(part("alarm"), full.alarm);
@@ -190,7 +190,7 @@ function watch(body, state, order) {
 
 function drawAlarm(node, {on, distinct, shared}) {
   node.classList.toggle("on", on);
-  const numbers = `${distinct} films in anybody's ten, two people share ${Math.round(100 * shared)} %`;
+  const numbers = `${distinct} films in all tens; two people share ${Math.round(100 * shared)} %`;
   node.replaceChildren(html("strong", {}, on ? "⚠ Collapsed: one list for all" : "✓ Lists differ"),
                        html("span", {}, numbers));
 }

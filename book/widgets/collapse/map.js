@@ -1,5 +1,5 @@
 // The map of clouds and the picture of lists, on canvas: 300 ellipses a frame.
-const REACH = 3.1; // the map shows z from -REACH to REACH
+const REACH = 2.7; // the map shows z from -REACH to REACH
 
 // A colour for the direction of a taste, equally light all around.
 const tint = (angle, alpha, dark) =>

@@ -99,13 +99,20 @@ function measure(weights, size, histories, noise) {
   const {logits} = decode(weights, z, histories.length);
   let distortion = 0;
   histories.forEach((films, user) => {
-    const row = logits.subarray(user * size.films, (user + 1) * size.films);
-    const top = Math.max(...row);
-    const norm = top + Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
-    for (const film of films) distortion += (norm - row[film]) / histories.length;
+    const row = user * size.films;
+    const norm = logSumExp(logits, row, row + size.films);
+    for (const film of films) distortion += (norm - logits[row + film]) / histories.length;
   });
   const rate = mu.reduce((sum, value, k) => sum + kl(value, logvar[k]), 0) / histories.length;
   return {mu, logvar, distortion, rate};
+}
+
+function logSumExp(values, from, to) {
+  let top = -Infinity;
+  for (let i = from; i < to; i++) top = Math.max(top, values[i]);
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += Math.exp(values[i] - top);
+  return top + Math.log(sum);
 }
 
 // From N(mu, sigma^2) to N(0, 1), in nats.
@@ -127,12 +134,9 @@ function lossAndGradient(weights, size, histories, noise, beta) {
   const slope = new Float64Array(logits.length);
   histories.forEach((films, user) => {
     const row = user * size.films;
-    let top = -Infinity;
-    for (let i = 0; i < size.films; i++) top = Math.max(top, logits[row + i]);
-    let total = 0;
-    for (let i = 0; i < size.films; i++) total += slope[row + i] = Math.exp(logits[row + i] - top);
-    for (let i = 0; i < size.films; i++) slope[row + i] *= films.length / total / users;
-    distortion += films.length * (top + Math.log(total)) / users;
+    const norm = logSumExp(logits, row, row + size.films);
+    for (let i = 0; i < size.films; i++) slope[row + i] = films.length * Math.exp(logits[row + i] - norm) / users;
+    distortion += films.length * norm / users;
     for (const film of films) {
       distortion -= logits[row + film] / users;
       slope[row + film] -= 1 / users;

@@ -20,15 +20,16 @@ function train() {
   run.plan = schedule.page(run.plan, run.step);
 }
 
-// Measured with the same roll of the dice each time, so that only training moves the numbers.
+// Each frame gets the clouds; now and then everything is measured, always with the same roll of the dice, so
+// that only training moves the numbers.
 function show(all) {
-  const noise = roll(randomNumbers(setup.seed + 2));
-  const {mu, logvar, distortion, rate} = measure(run.weights, setup.size, setup.histories, noise);
-  const shown = {step: run.step, plan: run.plan, beta: schedule.betaAt(run.plan, run.step), mu,
-                 sigma: logvar.map((value) => Math.exp(0.5 * value)), distortion, rate, playing: Boolean(timer)};
+  const {mu, logvar} = encode(run.weights, setup.size, setup.histories);
+  const shown = {step: run.step, plan: run.plan, beta: schedule.betaAt(run.plan, run.step),
+                 mu, sigma: logvar.map((value) => Math.exp(0.5 * value)), playing: Boolean(timer)};
   if (all) {
-    shown.lists = topLists(run.weights, setup.size, setup.histories, setup.k);
-    shown.alarm = collapseAlarm(shown.lists, setup.size.films);
+    const {distortion, rate} = measure(run.weights, setup.size, setup.histories, setup.dice);
+    const lists = topLists(run.weights, setup.size, setup.histories, setup.k);
+    Object.assign(shown, {distortion, rate, lists, alarm: collapseAlarm(lists, setup.size.films)});
   }
   postMessage(shown);
 }
@@ -47,7 +48,12 @@ function play(until) {
 }
 
 const ORDERS = {
-  setup(message) { setup = message; restart(); show(true); },
+  setup(message) {
+    setup = message;
+    setup.dice = roll(randomNumbers(setup.seed + 2));
+    restart();
+    show(true);
+  },
   reset({plan}) { pause(); setup.plan = plan; restart(); show(true); },
   plan({plan}) { run.plan = schedule.page(plan, run.step); show(false); },
   step() { pause(); train(); show(true); },
