@@ -1,4 +1,4 @@
-"""Bound and gap, on the page book/six-films: its numbers are the package's, and it works with the keyboard alone."""
+"""Bound and gap on book/six-films: its numbers are the package's, and it works with the keyboard alone."""
 
 import json
 import math
@@ -79,7 +79,8 @@ class World:
 @pytest.fixture
 def world(request, browser, address):
     """The page without motion, so that a key has its effect at once."""
-    widget = WidgetPage(browser, address, "book/six-films", "bound-and-gap", getattr(request, "param", "light"))
+    screen = getattr(request, "param", "light")
+    widget = WidgetPage(browser, address, "book/six-films", "bound-and-gap", screen)
     yield World(widget.ready())
     widget.close()
 
@@ -204,7 +205,8 @@ def test_every_control_has_a_name_and_can_be_read(world):
     # Every text and curve stands out from the ground by a contrast of at least 3, text by 4.5.
     for selector, prop, least in (
             (".percent", "color", 4.5), ("svg text", "fill", 4.5), (".prior", "stroke", 3),
-            (".posterior", "stroke", 3), (".q", "stroke", 3), (".gap", "stroke", 3), (".distortion", "fill", 3)):
+            (".posterior", "stroke", 3), (".q", "stroke", 3), (".gap", "stroke", 3),
+            (".distortion", "fill", 3)):
         element = world.page.locator(f"#six-films {selector}").first
         colour = element.evaluate(f"e => getComputedStyle(e).{prop}")
         ground = world.page.evaluate("getComputedStyle(document.body).backgroundColor")

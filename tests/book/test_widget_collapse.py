@@ -1,4 +1,4 @@
-"""The collapse machine: it trains with the package's loss, collapses, recovers, and answers keys and touch."""
+"""The collapse machine: it has the package's loss, collapses, recovers, and answers keys and touch."""
 
 import importlib.util
 import json
@@ -20,7 +20,8 @@ PAGE = "notebooks/05-annealing-and-collapse"
 SIZE = {"films": 12, "hidden": 5, "latent": 2}
 TOLERANCE = 1e-5  # of losses and gradients, relative to their size; both sides compute in float64
 PARTS = {  # name in the widget -> parameter of the package's MVAE
-    "first": "first.weight", "firstBias": "first.bias", "code": "encoder.0.weight", "codeBias": "encoder.0.bias",
+    "first": "first.weight", "firstBias": "first.bias",
+    "code": "encoder.0.weight", "codeBias": "encoder.0.bias",
     "inner": "decoder.0.weight", "innerBias": "decoder.0.bias",
     "last": "decoder.2.weight", "lastBias": "decoder.2.bias",
 }
@@ -41,9 +42,11 @@ def widget(request, browser, address):
 
 def call(widget, code: str, *values):
     """Run code in the page: ``m`` is the widget's model, ``v`` the values."""
-    return widget.page.evaluate("(v) => { const {model: m, schedule, linearVae} = vaerecWidgets.registered.collapse;"
-                                " const floats = (w) => Object.fromEntries(Object.entries(w).map(([name, value]) =>"
-                                f" [name, Float64Array.from(value)])); {code} }}", list(values))
+    return widget.page.evaluate(f"""(v) => {{
+      const {{model: m, schedule, linearVae}} = vaerecWidgets.registered.collapse;
+      const floats = (w) => Object.fromEntries(
+        Object.entries(w).map(([name, value]) => [name, Float64Array.from(value)]));
+      {code} }}""", list(values))
 
 
 # -- the maths -----------------------------------------------------------------------------------
@@ -83,9 +86,13 @@ def test_loss_and_gradient_are_the_package_s(widget, beta):
         model, (histories, noise) = package_model(seed), batch(seed)
         loss, parts = package_loss(model, histories, noise, beta)
         loss.backward()
-        ours = call(widget, """const found = m.lossAndGradient(floats(v[0]), v[1], v[2], Float64Array.from(v[3]), v[4]);
-          for (const [name, value] of Object.entries(found.gradient)) found.gradient[name] = Array.from(value);
-          return found;""", flat(model), SIZE, [h.tolist() for h in histories], noise.flatten().tolist(), beta)
+        ours = call(widget, """
+          const found = m.lossAndGradient(floats(v[0]), v[1], v[2], Float64Array.from(v[3]), v[4]);
+          for (const [name, value] of Object.entries(found.gradient)) {
+            found.gradient[name] = Array.from(value);
+          }
+          return found;""",
+            flat(model), SIZE, [h.tolist() for h in histories], noise.flatten().tolist(), beta)
         assert ours["loss"] == pytest.approx(loss.item(), rel=TOLERANCE)
         assert ours["rate"] == pytest.approx(parts["rate"].item(), rel=TOLERANCE)
         assert ours["distortion"] == pytest.approx(parts["distortion"].item(), rel=TOLERANCE)
@@ -146,7 +153,8 @@ def test_the_linear_vae_is_its_closed_form(widget):
         ours = call(widget, "return linearVae({eigenvalues: v[0], noise_var: v[1]}, v[2]);",
                     eigenvalues.tolist(), noise, beta)
         assert ours["alive"] == (eigenvalues > price).tolist()
-        assert ours["rate"] == pytest.approx(0.5 * np.log(eigenvalues[eigenvalues > price] / price).sum(), abs=1e-9)
+        rate = 0.5 * np.log(eigenvalues[eigenvalues > price] / price).sum()
+        assert ours["rate"] == pytest.approx(rate, abs=1e-9)
         assert ours["distortion"] == pytest.approx(
             np.minimum(eigenvalues, price).sum() / (2 * noise) + 3 * np.log(2 * np.pi * noise), abs=1e-9)
 
@@ -178,8 +186,9 @@ def test_a_stroke_changes_what_lies_ahead_and_never_the_past(widget):
 
 # -- the reader's five tasks -----------------------------------------------------------------------
 
-def stop_of(beta: float) -> str:
-    return f"Number(d.beta) === {beta}"
+def handles(widget) -> list[float]:
+    """The values of beta that the strip's handles say."""
+    return [float(handle.get_attribute("aria-valuenow")) for handle in widget.figure.locator(".handle").all()]
 
 
 def test_collapse_and_recovery_by_keyboard(widget):
@@ -201,7 +210,7 @@ def test_collapse_and_recovery_by_keyboard(widget):
 
 def test_a_plan_drawn_with_the_keys_and_the_linear_vae(widget):
     widget.press("#collapse-strip .handle[tabindex='0']", "ArrowLeft", "PageUp")  # 3: beta rises late
-    plan = widget.figure.locator(".handle").evaluate_all("all => all.map(h => Number(h.getAttribute('aria-valuenow')))")
+    plan = handles(widget)
     assert plan[:9] == [0.2] * 9 and plan[9] == 1.5 and plan[10] == 0.2
     widget.press("#collapse-tab-vae", "ArrowRight")  # 4 and 5: two units alive, then none
     slider = "#collapse-linear-beta"
@@ -243,7 +252,7 @@ def test_it_is_drawn_by_the_pointer(widget):
     mouse.down()
     mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 15, steps=10)
     mouse.up()
-    plan = widget.figure.locator(".handle").evaluate_all("all => all.map(h => Number(h.getAttribute('aria-valuenow')))")
+    plan = handles(widget)
     assert plan[0] == plan[1] == 0.2 and min(plan[4:8]) > 5
 
 

@@ -49,9 +49,9 @@ class WidgetPage:
     def until(self, condition: str):
         """Wait for a condition on ``d``, the numbers behind the picture."""
         self.page.wait_for_function(
-            "([name, condition]) => { const d = document.querySelector(`#widget-${name} .widget-body`).dataset;"
-            " return new Function('d', `return ${condition}`)(d); }", arg=[self.name, condition],
-            timeout=self.wait)
+            """([name, condition]) => new Function('d', `return ${condition}`)(
+                 document.querySelector(`#widget-${name} .widget-body`).dataset)""",
+            arg=[self.name, condition], timeout=self.wait)
 
     def press(self, element: str, *keys: str):
         """Reach a control by Tab alone, from the start of the widget, then press keys."""
@@ -79,7 +79,8 @@ class WidgetPage:
         assert box["x"] >= 0 and box["x"] + box["width"] <= width
         if tallest:
             assert box["height"] <= tallest
-        cut = self.figure.evaluate("""figure => [...figure.querySelectorAll('.widget-body *')].filter(node => {
+        cut = self.figure.evaluate("""figure => [
+          ...figure.querySelectorAll('.widget-body *')].filter(node => {
           const own = node.getBoundingClientRect(), all = figure.getBoundingClientRect();
           return own.width && !node.closest('.widget-said') && !node.closest('defs, clipPath, pattern')
             && !node.closest('[clip-path]') && (own.right > all.right + 1 || own.left < all.left - 1);

@@ -2,8 +2,8 @@
 
     python book/widgets/three-tables/make.py
 
-Published values come from benchmarks/published.yaml; MVAE and SVAE from detective.csv and svae_runs.csv, means
-over seeds; popularity and EASE from what notebook 9 recorded. A combination that is not there was not measured.
+Published values come from benchmarks/published.yaml; MVAE and SVAE from detective.csv and svae_runs.csv,
+means over seeds; popularity and EASE from what notebook 9 recorded. What is not there was not measured.
 """
 
 from __future__ import annotations
