@@ -148,18 +148,18 @@ def write_assets(app):
 # -- the marker's place --------------------------------------------------------------------------
 
 def figure(widget: Widget, root: str, versions: dict[str, str], first: bool) -> str:
-    """HTML of the live widget, on a page whose site begins at ``root``; the first one brings what is shared."""
+    """HTML of the live widget; ``root`` is the site's. The first one of a page brings what is shared."""
     def source(file: str) -> str:
         return f"{root}_static/widgets/{file}?v={versions[file]}"
 
     shared_css = f'<link rel="stylesheet" href="{source("shared.css")}">\n' if first else ""
     shared_js = f'<script defer src="{source("shared.js")}"></script>\n' if first else ""
     name, escaped = widget.name, html.escape
-    return f"""<figure class="widget" id="widget-{name}" data-widget="{name}"
+    return f"""<figure class="widget full-width" id="widget-{name}" data-widget="{name}"
  data-still="{root}_static/widgets/{name}.png" data-alt="{escaped(widget.alt)}">
 {shared_css}<link rel="stylesheet" href="{source(f"{name}.css")}">
 <div class="widget-body"><noscript>{still(widget, f"{root}_static/widgets/{name}.png")}</noscript></div>
-<figcaption><strong>{escaped(widget.title)}.</strong> {escaped(widget.caption)}</figcaption>
+<figcaption><span><strong>{escaped(widget.title)}.</strong> {escaped(widget.caption)}</span></figcaption>
 {shared_js}<script defer src="{source(f"{name}.js")}"></script>
 </figure>"""
 
