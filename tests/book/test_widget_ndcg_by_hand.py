@@ -29,9 +29,10 @@ class AsRanked(vr.models.TopNRecommender):
 def expected(ranking: str, k: int, masked: bool) -> list[float]:
     """NDCG and both recalls of the package, for one user."""
     seen, targets = ([i for i, sign in enumerate(ranking) if sign == wanted] for wanted in "sH")
-    held_out = HeldOut(np.array(["u"]), [np.array(seen, dtype=np.int64)], [np.array(targets)],
-                       np.ones(len(ranking)), 1)
-    row = vr.evaluate(AsRanked(len(ranking)), held_out, ks=(k,), mask=masked).per_user.iloc[0]
+    # One more film, ranked last and seen: who has seen nothing gets the popular films instead.
+    n_items = len(ranking) + 1
+    held_out = HeldOut(np.array(["u"]), [np.array([*seen, n_items - 1])], [np.array(targets)], np.ones(n_items), 1)
+    row = vr.evaluate(AsRanked(n_items), held_out, ks=(k,), mask=masked).per_user.iloc[0]
     return [row[f"ndcg@{k}"], row[f"recall@{k}"], row[f"recall_all@{k}"]]
 
 

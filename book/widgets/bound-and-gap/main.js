@@ -18,13 +18,13 @@ const PAGE = `<div id="six-films">
         <input id="six-films-sigma" type="range" min="0.05" max="1.6" step="0.01" value="1"></p>
       <p class="buttons"><button type="button" id="six-films-best">Best q</button>
         <button type="button" id="six-films-prior">Prior</button>
-        <button type="button" id="six-films-narrow">Half σ</button>
-        <button type="button" id="six-films-wide">Double σ</button></p>
+        <button type="button" id="six-films-narrow" aria-label="Halve the width">Halve</button>
+        <button type="button" id="six-films-wide" aria-label="Double the width">Double</button></p>
       <fieldset><legend>Films watched</legend><div id="six-films-list"></div>
         <p class="pair times"><label for="six-films-times">Times each</label>
           <output id="six-films-times-value" for="six-films-times"></output>
           <input id="six-films-times" type="range" min="1" max="20" step="1" value="1"></p>
-        <p class="note">Bars: how probable each film is next, under q.</p></fieldset>
+        <p class="note">Bars: probability to be next, under q</p></fieldset>
     </div>
   </div></div>`;
 

@@ -12,7 +12,7 @@ const PAGE = `
   <div class="scene">
     <div class="map"><canvas id="collapse-map" role="img" aria-label="The cloud of each of 300 users on the plane of z"></canvas>
       <p class="legend"><svg class="wheel" viewBox="-12 -12 24 24" aria-hidden="true"></svg>
-        <span>Needle, colour: true taste, → comedy, ↑ noir</span></p></div>
+        <span>Needle: true taste, → comedy, ↑ noir</span></p></div>
     <div class="side">
       <p id="collapse-alarm" class="alarm"></p>
       <div><canvas id="collapse-lists" role="img" aria-label="Films in the top ten of 60 users"></canvas>
@@ -28,11 +28,11 @@ const PAGE = `
         <output id="collapse-beta-value" for="collapse-beta"></output>
         <input id="collapse-beta" type="range" min="0" step="1"></div>
       <div class="buttons plans" role="group" aria-label="Start again with a plan">
-        <span>Plans</span><button type="button" data-plan="wave">12 and back</button>
+        <button type="button" data-plan="wave">To 12 and back</button>
         <button type="button" data-plan="climb">Climb</button>
         <button type="button" data-plan="cycles">Cycles</button></div>
     </div>
-    <div class="plan"><p class="legend"><strong>β over training.</strong> Draw the rest of the line.</p>
+    <div class="plan"><p class="legend"><strong>β over training:</strong> draw the line</p>
       <svg id="collapse-strip" role="group" aria-labelledby="collapse-strip-title"><title
         id="collapse-strip-title">beta over the steps of training; arrow keys move its handles</title></svg></div>
   </div>
@@ -190,7 +190,7 @@ function watch(body, state, order) {
 
 function drawAlarm(node, {on, distinct, shared}) {
   node.classList.toggle("on", on);
-  const numbers = `${distinct} films in all tens; two people share ${Math.round(100 * shared)} %`;
+  const numbers = `${distinct} films in all tens, pairs share ${Math.round(100 * shared)} %`;
   node.replaceChildren(html("strong", {}, on ? "⚠ Collapsed: one list for all" : "✓ Lists differ"),
                        html("span", {}, numbers));
 }

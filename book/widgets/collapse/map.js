@@ -1,12 +1,11 @@
 // The map of clouds and the picture of lists, on canvas: 300 ellipses a frame.
-const REACH = 2.7; // the map shows z from -REACH to REACH
+const REACH = 3; // the map shows z from -REACH to REACH
 
 // A colour for the direction of a taste, equally light all around.
 const tint = (angle, alpha, dark) =>
   `oklch(${dark ? 0.78 : 0.62} ${dark ? 0.13 : 0.16} ${(angle * 180 / Math.PI + 40).toFixed(0)} / ${alpha})`;
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
-const inkOf = (node) => getComputedStyle(node).color;
 
 // A context whose unit is a CSS pixel, cleared.
 function fresh(canvas) {
@@ -49,12 +48,13 @@ function drawMap(canvas, {mu, sigma}, world) {
     pen.lineTo(a + 8 * Math.cos(angle), b - 8 * Math.sin(angle));
     pen.stroke();
   });
-  drawPrior(pen, x, y, unit, inkOf(canvas));
-  drawNames(pen, world.users.map((name, user) => ({name, x: x(mu[2 * user]), y: y(mu[2 * user + 1])})),
-            {ink: inkOf(canvas), ground: getComputedStyle(canvas).backgroundColor, width});
+  const style = getComputedStyle(canvas);
+  const look = {ink: style.color, ground: style.backgroundColor, width};
+  drawPrior(pen, x, y, unit, look);
+  drawNames(pen, world.users.map((name, user) => ({name, x: x(mu[2 * user]), y: y(mu[2 * user + 1])})), look);
 }
 
-function drawPrior(pen, x, y, unit, ink) {
+function drawPrior(pen, x, y, unit, {ink, ground}) {
   pen.strokeStyle = ink;
   pen.lineWidth = 1.5;
   pen.setLineDash([2, 5]);
@@ -62,6 +62,19 @@ function drawPrior(pen, x, y, unit, ink) {
   pen.arc(x(0), y(0), unit, 0, 2 * Math.PI);
   pen.stroke();
   pen.setLineDash([]);
+  write(pen, "prior", x(0) - 18, y(0) + unit + 10, ink, ground);
+}
+
+// Text that stays legible on clouds.
+function write(pen, text, x, y, ink, ground) {
+  pen.font = "600 15px system-ui, sans-serif";
+  pen.textBaseline = "middle";
+  pen.lineJoin = "round";
+  pen.lineWidth = 4;
+  pen.strokeStyle = ground;
+  pen.strokeText(text, x, y);
+  pen.fillStyle = ink;
+  pen.fillText(text, x, y);
 }
 
 // Names stand at the map's right edge, joined to their clouds, so that they stay legible in a heap.
@@ -71,8 +84,6 @@ function drawNames(pen, people, {ink, ground, width}) {
     person.at = Math.max(person.y, 14, i ? placed[i - 1].at + 24 : 0);
   });
   pen.font = "600 15px system-ui, sans-serif";
-  pen.textBaseline = "middle";
-  pen.lineJoin = "round";
   for (const {name, x, y, at} of placed) {
     const left = width - 8 - pen.measureText(name).width;
     pen.strokeStyle = ink;
@@ -87,11 +98,7 @@ function drawNames(pen, people, {ink, ground, width}) {
     pen.fill();
     pen.lineWidth = 2.5;
     pen.stroke();
-    pen.lineWidth = 4;
-    pen.strokeStyle = ground;
-    pen.strokeText(name, left, at);
-    pen.fillStyle = ink;
-    pen.fillText(name, left, at);
+    write(pen, name, left, at, ink, ground);
   }
 }
 
