@@ -211,7 +211,7 @@ def test_collapse_and_recovery_by_keyboard(widget):
 def test_a_plan_drawn_with_the_keys_and_the_linear_vae(widget):
     widget.press("#collapse-strip .handle[tabindex='0']", "ArrowLeft", "PageUp")  # 3: beta rises late
     plan = handles(widget)
-    assert plan[:9] == [0.2] * 9 and plan[9] == 1.5 and plan[10] == 0.2
+    assert plan[:9] == [0.2] * 9 and plan[9] == 1 and plan[10] == 0.2
     widget.press("#collapse-tab-vae", "ArrowRight")  # 4 and 5: two units alive, then none
     slider = "#collapse-linear-beta"
     widget.press(slider, *["PageUp"] * 3)

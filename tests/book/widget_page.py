@@ -78,23 +78,24 @@ class WidgetPage:
         box = self.figure.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= width
         if tallest:
-            assert box["height"] <= tallest
+            assert box["height"] <= tallest, box
         cut = self.figure.evaluate("""figure => [
           ...figure.querySelectorAll('.widget-body *')].filter(node => {
           const own = node.getBoundingClientRect(), all = figure.getBoundingClientRect();
           return own.width && !node.closest('.widget-said') && !node.closest('defs, clipPath, pattern')
             && !node.closest('[clip-path]') && (own.right > all.right + 1 || own.left < all.left - 1);
         }).map(node => node.outerHTML.slice(0, 120))""")
-        assert cut == []
+        assert cut == [], cut
         small = self.figure.evaluate("""figure => [...figure.querySelectorAll('*')].filter(node =>
           [...node.childNodes].some(text => text.nodeType === 3 && text.data.trim())
           && node.getBoundingClientRect().width && parseFloat(getComputedStyle(node).fontSize) < 13.9)
           .map(node => node.outerHTML.slice(0, 120))""")
-        assert small == []
+        assert small == [], small
         self.page.evaluate(AXE)
-        found = self.page.evaluate("name => axe.run(`#widget-${name}`)", self.name)["violations"]
-        assert [(one["id"], one["nodes"][0]["html"][:160]) for one in found] == []
+        found = self.page.evaluate("name => axe.run(`#widget-${name}`, {preload: false})", self.name)["violations"]
+        barriers = [(one["id"], one["nodes"][0]["html"][:160]) for one in found]
+        assert barriers == [], barriers
 
     def close(self):
-        assert self.problems == []
         self.context.close()
+        assert self.problems == [], self.problems

@@ -22,7 +22,7 @@ function placing(node, seen) {
   for (const value of seen.logPosterior) peak = Math.max(peak, Math.exp(value));
   const scale = (floor - 34) / Math.max(0.8, 1.6 * peak);
   return {
-    floor,
+    floor, left: 12, right: width - 12,
     x: (z) => (z + EDGE) / (2 * EDGE) * (width - 24) + 12,
     y: (density) => floor - scale * density,
     z: (px) => (px - 12) / (width - 24) * 2 * EDGE - EDGE,
@@ -30,14 +30,15 @@ function placing(node, seen) {
 }
 
 // The top of q and its two shoulders, one width away from the mean.
-function handlesOf({x, y}, mu, sigma) {
+function handlesOf({x, y, left, right}, mu, sigma) {
   const density = (z) => Math.exp(logNormal(z, mu, sigma));
   return [["top", mu], ["left", mu - sigma], ["right", mu + sigma]]
-    .map(([name, z]) => ({name, x: x(z), y: Math.max(34, y(density(z)))}));
+    .map(([name, z]) => ({name, x: Math.min(right, Math.max(left, x(z))), y: Math.max(34, y(density(z)))}));
 }
 
 function drawDensities(node, seen, mu, sigma) {
-  const {floor, x, y} = placing(node, seen);
+  const place = placing(node, seen);
+  const {floor, x, y} = place;
   canvas(node, (width) => {
     const curve = (density) => {
       let path = "";
@@ -61,7 +62,7 @@ function drawDensities(node, seen, mu, sigma) {
       line("axis", 12, floor, width - 12, floor), ...ticks,
       words(12, floor + 38, "← comedy", "start"), words(width / 2, floor + 38, "taste z"),
       words(width - 12, floor + 38, "noir →", "end"), ...key,
-      ...handlesOf({x, y}, mu, sigma).map((at) => svg("circle", {class: `grip ${at.name}`, cx: at.x, cy: at.y, r: 8})),
+      ...handlesOf(place, mu, sigma).map((at) => svg("circle", {class: `grip ${at.name}`, cx: at.x, cy: at.y, r: 8})),
     ];
   });
 }
@@ -71,7 +72,7 @@ function drawDensities(node, seen, mu, sigma) {
 function drawBar(node, seen, now) {
   const surprise = -seen.evidence;
   const total = now.rate - now.explained; // distortion + rate
-  let span = Math.max(4, 1.25 * surprise); // nats from end to end; more for a large gap
+  let span = Math.max(4, 2 * surprise); // nats from end to end; more for a large gap
   while (total > span) span *= 1.5;
   canvas(node, (width) => {
     const x = (nats) => 12 + nats / span * (width - 24);
