@@ -71,13 +71,18 @@ FOOTER = ('<div style="width: 100%; font-size: 8px; text-align: center">'
           '<span class="pageNumber"></span></div>')
 
 
+def program() -> str:
+    """The browser's file."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        raise SystemExit(f"this needs a browser, one of: {', '.join(BROWSERS)}")
+    return found
+
+
 def print_page(page: Path, target: Path) -> None:
     """Typeset ``page`` in a browser and print it."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        raise SystemExit(f"a PDF needs a browser, one of: {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=program(), args=QUIET)
         tab = browser.new_page(viewport={"width": 680, "height": 1000})  # what A4 has inside its margins
         tab.emulate_media(media="print")
         tab.set_default_timeout(300_000)

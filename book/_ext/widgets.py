@@ -11,6 +11,7 @@ modules, requests and file workers do not run from a disk.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import re
@@ -48,6 +49,10 @@ class Widget:
         JSON files; the widget gets each under the name of its file.
     tasks : tuple of str
         What a stranger can do with it.
+    pose : tuple of str
+        Selectors that are clicked before the still picture is taken.
+    element : str
+        Selector of what is on the picture, where it is no marker's widget.
     """
 
     folder: Path
@@ -60,10 +65,17 @@ class Widget:
     worker: tuple[str, ...] = ()
     styles: tuple[str, ...] = ("style.css",)
     data: tuple[str, ...] = ()
+    pose: tuple[str, ...] = ()
+    element: str = ""
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def heading(self) -> str:
+        """The title as a sentence."""
+        return self.title if self.title.endswith("?") else f"{self.title}."
 
     @property
     def still(self) -> Path:
@@ -119,6 +131,7 @@ def shared_style() -> str:
     return joined(SHARED, tuple(sorted(path.name for path in SHARED.glob("*.css"))))
 
 
+@functools.cache
 def assets() -> dict[str, bytes]:
     """File name in _static/widgets -> content."""
     made = {"shared.js": shared_script().encode(), "shared.css": shared_style().encode()}
@@ -137,20 +150,19 @@ def write_assets(app):
         return
     folder = Path(app.outdir) / "_static" / "widgets"
     folder.mkdir(parents=True, exist_ok=True)
-    app.widget_versions = {}
     for name, content in assets().items():
         if app.builder.name in ONE_FILE and not name.endswith(".png"):
             continue
         (folder / name).write_bytes(content)
-        app.widget_versions[name] = f"{zlib.crc32(content):08x}"  # no browser shows an old file
 
 
 # -- the marker's place --------------------------------------------------------------------------
 
-def figure(widget: Widget, root: str, versions: dict[str, str], first: bool) -> str:
+def figure(widget: Widget, root: str, first: bool) -> str:
     """HTML of the live widget; ``root`` is the site's. The first one of a page brings what is shared."""
     def source(file: str) -> str:
-        return f"{root}_static/widgets/{file}?v={versions[file]}"
+        version = zlib.crc32(assets()[file])  # no browser shows an old file
+        return f"{root}_static/widgets/{file}?v={version:08x}"
 
     shared_css = f'<link rel="stylesheet" href="{source("shared.css")}">\n' if first else ""
     shared_js = f'<script defer src="{source("shared.js")}"></script>\n' if first else ""
@@ -159,7 +171,7 @@ def figure(widget: Widget, root: str, versions: dict[str, str], first: bool) -> 
  data-still="{root}_static/widgets/{name}.png" data-alt="{escaped(widget.alt)}">
 {shared_css}<link rel="stylesheet" href="{source(f"{name}.css")}">
 <div class="widget-body"><noscript>{still(widget, f"{root}_static/widgets/{name}.png")}</noscript></div>
-<figcaption><span><strong>{escaped(widget.title)}.</strong> {escaped(widget.caption)}</span></figcaption>
+<figcaption><span><strong>{escaped(widget.heading)}</strong> {escaped(widget.caption)}</span></figcaption>
 {shared_js}<script defer src="{source(f"{name}.js")}"></script>
 </figure>"""
 
@@ -171,9 +183,9 @@ def still(widget: Widget, source: str) -> str:
 
 def picture(widget: Widget, source: str) -> str:
     """HTML for a book in one file, well-formed for the EPUB."""
-    title, caption = html.escape(widget.title), html.escape(widget.caption)
+    title, caption = html.escape(widget.heading), html.escape(widget.caption)
     return (f'<div class="widget-picture"><p>{still(widget, source)}</p>'
-            f"<p><strong>{title}.</strong> {caption} The web pages of the book have it alive.</p></div>")
+            f"<p><strong>{title}</strong> {caption} The web pages of the book have it alive.</p></div>")
 
 
 def place_widgets(app, doctree, docname):
@@ -206,7 +218,7 @@ def shown(app, widget: Widget, docname: str, first: bool) -> str:
     root = "../" * docname.count("/")
     name = app.builder.name
     if name not in ONE_FILE:
-        return figure(widget, root, app.widget_versions, first) if app.builder.format == "html" else ""
+        return figure(widget, root, first) if app.builder.format == "html" else ""
     if docname.startswith("notebooks/") or not widget.still.exists():
         return ""
     if name == "singlehtml":  # moved to another folder before it is printed
@@ -220,7 +232,8 @@ def shown(app, widget: Widget, docname: str, first: bool) -> str:
 def show_all(app, docname, source):
     """Replace the mark on the page by a card for each widget."""
     if docname == "book/play":
-        cards = "\n\n".join(card(widget) for widget in everything())
+        live = app.builder.name not in ONE_FILE
+        cards = "\n\n".join(card(widget, live) for widget in everything())
         grid = f"::::{{grid}} 1 1 2 2\n:gutter: 3\n\n{cards}\n\n::::"
         source[0] = source[0].replace("<!-- widgets -->", grid)
 
@@ -230,12 +243,15 @@ def alone(widget: Widget) -> str:
     return f"../{widget.pages[0]}.html?present={widget.name}"
 
 
-def card(widget: Widget) -> str:
-    """Picture, sentence, and the ways to it."""
-    full = f" · [full screen]({alone(widget)})" if widget.scripts else ""
+def card(widget: Widget, live: bool) -> str:
+    """Picture, sentence and, in the web pages, the ways to it."""
+    target = f"../{widget.pages[0]}.html" + (f"#widget-{widget.name}" if widget.scripts else "")
+    links = [f'<a href="{target}">Open</a>']
+    if widget.scripts:
+        links.append(f'<a href="{alone(widget)}">Full screen</a>')
+    foot = f"\n\n{' · '.join(links)}" if live else ""
     return (f":::{{grid-item-card}}\n:img-top: widgets/{widget.name}/still.png\n:img-alt: {widget.alt}\n\n"
-            f"**{widget.title}**\n\n{widget.caption}\n\n+++\n"
-            f"[Open](../{widget.pages[0]}.html#widget-{widget.name}){full}\n:::")
+            f"**{widget.title}**\n\n{widget.caption}{foot}\n:::")
 
 
 def setup(app):

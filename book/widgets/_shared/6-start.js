@@ -1,6 +1,6 @@
 // The one global name. A widget's script calls `vaerecWidgets.register(name, {start, ...})`.
 
-const kept = {}, registered = {};
+const kept = {}, registered = {}, running = {};
 
 // The picture that stands for a widget that cannot run, and why.
 function giveUp(figure, reason) {
@@ -29,7 +29,7 @@ function run(figure) {
   if (figure === alone) fit = present(figure);
   presentLink(figure);
   try {
-    registered[name].start(body, {data: () => dataOf(name), worker: () => workerOf(name)});
+    running[name] = registered[name].start(body, {data: () => dataOf(name), worker: () => workerOf(name)});
     figure.dataset.ready = "yes";
   } catch (error) {
     console.warn(`widget ${name}:`, error);
@@ -51,6 +51,6 @@ if (wanted !== undefined) {
 }
 
 window.vaerecWidgets = {
-  keep: (name, parts) => { kept[name] = parts; }, register, registered,
+  keep: (name, parts) => { kept[name] = parts; }, register, registered, running, dataOf,
   fill, html, svg, button, number, count, calm, checksum, bytesOf, weights, speaker, glide, slide, eachFrame,
 };

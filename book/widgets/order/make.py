@@ -1,6 +1,6 @@
 """Makes svae.json: ``python book/widgets/order/make.py``.
 
-An SVAE with 48 units, trained on the synthetic world in time order. The films, the users and the MVAE beside it are
+An SVAE with 48 units, trained on the synthetic world in time order. Films, users and the MVAE beside it are
 those of the widget pick-films. Seeded, on one thread, some minutes.
 """
 

@@ -18,9 +18,6 @@ function makeList(state, changed) {
     html("h3", {}, html("span", {class: "step"}, "3"), heading), single, grid, verdict);
   let shown = [];
 
-  const pill = (film, letters = 3) => html("span", {class: `pill genre-${films.genre[film]}`},
-    short(films.genres[films.genre[film]]).slice(0, letters));
-
   function draw(animate) {
     const many = state.samples !== null && state.taste === null;
     single.hidden = many;
@@ -43,24 +40,21 @@ function makeList(state, changed) {
     fill(row, {title, "aria-label": `${rank + 1}. ${title}, ${films.genres[films.genre[film]]}${
       hit ? ", hidden favourite" : ""}. Watch it`},
       html("span", {class: "rank"}, String(rank + 1)), html("span", {class: "film-title"}, withoutYear(title)),
-      html("span", {class: "tick", "aria-hidden": "true"}, hit ? "✓" : ""), pill(film));
+      html("span", {class: "tick", "aria-hidden": "true"}, hit ? "✓" : ""), pill(films, film));
   }
 
   function drawLists() {
     state.samples.forEach((taste, s) => {
       const list = state.list(taste);
-      fill(columns[s], {"aria-label": `List ${s + 1}: ${state.films.genres.map((name, genre) =>
-        [list.filter((film) => films.genre[film] === genre).length, name]).filter(([n]) => n)
-        .map(([n, name]) => `${n} ${name}`).join(", ")}. Show it`},
-        html("span", {class: "rank"}, String(s + 1)), ...list.map((film) => pill(film, 2)));
+      fill(columns[s], {"aria-label": `List ${s + 1}: ${mixture(films, list)}. Show it`},
+        html("span", {class: "rank"}, String(s + 1)), ...list.map((film) => pill(films, film, 2)));
     });
   }
 
   function spread() {
     const different = new Set(state.samples.flatMap((taste) => state.list(taste))).size;
     return [html("strong", {}, `${different} different films`),
-      ` in ten lists of ten. ${state.meanWidth() > 0.5 ? "A wide cloud: many lists are plausible."
-        : "A narrow cloud: the lists agree."} Click a list to read it.`];
+      " in ten lists of ten: the wider the cloud, the more. Click a list to read it."];
   }
 
   function judged() {

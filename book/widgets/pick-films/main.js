@@ -32,16 +32,17 @@ function start(body, tools) {
         html("span", {}, "A taste is"), ...sizes)),
     html("div", {class: "columns"}, shelf.node, middle, list.node), voice.node);
 
-  function drawAll(animate) {
+  // Where only the taste has moved, the shelf stands as it is.
+  function drawAll(moved = "all") {
     body.dataset.who = state.user?.name ?? "You";
     people.forEach((one, i) => one.setAttribute("aria-pressed", String((state.films.users[i - 1] ?? null) === state.user)));
     sizes.forEach((one, i) => one.setAttribute("aria-pressed", String([2, 16][i] === state.size)));
     plane.node.hidden = state.size !== 2;
     numbers.node.hidden = state.size !== 16;
     centre.disabled = !state.taste && !state.samples;
-    shelf.draw();
+    if (moved === "all") shelf.draw();
     (state.size === 2 ? plane : numbers).draw();
-    list.draw(animate);
+    list.draw(moved === "all");
     const wide = state.meanWidth();
     fill(width, {}, "Width ", html("strong", {}, number(wide)), state.watched.length
       ? ` after ${count(state.watched.length, "film", "films")}` : ": nothing is known yet.");
@@ -49,7 +50,7 @@ function start(body, tools) {
   }
 
   const soon = eachFrame(drawAll);
-  function changed(what) { soon(what !== "taste"); }
+  function changed(moved) { soon(moved); }
 
   function said() {
     const list = state.list();
@@ -58,8 +59,8 @@ function start(body, tools) {
       + (state.user ? `${state.hits(list)} of ten are hidden favourites of ${state.user.name}.` : "");
   }
 
-  drawAll(false);
-  return state;
+  drawAll();
+  return {state, draw: drawAll};
 }
 
 vaerecWidgets.register("pick-films", {start, read, encode, decode, best});

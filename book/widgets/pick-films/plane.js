@@ -1,6 +1,7 @@
 // The middle column: the cloud of likely tastes, in the plane or as one bar for each number.
 
-const SIZE = 300, REACH = 2.7; // pixels, and the largest coordinate that is shown
+const SIZE = 300, REACH = 3.1; // pixels, and the largest coordinate that is shown
+const EDGE = 38; // pixels that half of a genre's name needs
 const scale = (length) => (length * SIZE) / (2 * REACH);
 const across = (value) => SIZE / 2 + scale(value);
 const down = (value) => SIZE / 2 - scale(value);
@@ -19,7 +20,8 @@ function makePlane(state, changed) {
     ...crowd.map(([a, b]) => svg("circle", {class: "crowd", cx: across(a), cy: down(b), r: 1.7})),
     cloud, edge,
     ...state.films.genres.map((name, g) => svg("text",
-      {x: across(landmarks[g][0]), y: down(landmarks[g][1]) + 5, class: "landmark"}, short(name))),
+      {x: Math.max(EDGE, Math.min(SIZE - EDGE, across(landmarks[g][0]))), y: down(landmarks[g][1]) + 5,
+        class: "landmark"}, short(name))),
     ...dots);
   const handle = html("button", {type: "button", class: "handle", role: "slider", "aria-valuemin": -REACH,
     "aria-valuemax": REACH});
@@ -71,48 +73,6 @@ function makePlane(state, changed) {
       "aria-valuetext": `across ${number(a, 1)}, up ${number(b, 1)}`});
     picture.setAttribute("aria-label", `The plane of tastes. The cloud has its centre at ${number(centre[0], 1)}, `
       + `${number(centre[1], 1)} and a mean width of ${number(state.meanWidth())}.`);
-  }
-
-  return {node, draw};
-}
-
-// Sixteen numbers cannot be drawn as a place. A bar reaches two widths to each side; a number that the model
-// does not use is left out.
-function makeNumbers(state, changed) {
-  const awake = (state.resize(16), state.awake());
-  const asleep = state.models[16].encoderBias.data.length / 2 - awake.length;
-  state.resize(2);
-  const rows = awake.map((i, row) => {
-    const bar = html("span", {class: "bar"});
-    const ticks = Array.from({length: SAMPLES}, () => html("span", {class: "tick"}));
-    const input = html("input", {type: "range", min: -REACH, max: REACH, step: 0.05,
-      "aria-label": `Number ${row + 1} of the taste`});
-    input.addEventListener("input", () => {
-      state.taste = [...(state.taste ?? state.cloud().centre)];
-      state.taste[i] = Number(input.value);
-      changed("taste");
-    });
-    return {i, bar, ticks, input, node: html("label", {class: "number"}, html("span", {class: "name"}, String(row + 1)),
-      html("span", {class: "track"}, html("span", {class: "prior"}), bar, ...ticks, input))};
-  });
-  const node = html("div", {class: "numbers"}, ...rows.map((row) => row.node),
-    html("p", {class: "note"}, `${count(asleep, "number is", "numbers are")} left out: training gave them no use.`));
-  const percent = (value) => 50 + (50 * value) / REACH;
-
-  function draw() {
-    const {centre, width} = state.cloud();
-    for (const {i, bar, ticks, input} of rows) {
-      bar.style.left = `${percent(inside(centre[i] - 2 * width[i]))}%`;
-      bar.style.right = `${100 - percent(inside(centre[i] + 2 * width[i]))}%`;
-      ticks.forEach((tick, s) => {
-        tick.hidden = !state.samples;
-        if (state.samples) tick.style.left = `${percent(inside(state.samples[s][i]))}%`;
-      });
-      const value = (state.taste ?? centre)[i];
-      input.value = value;
-      input.setAttribute("aria-valuetext", `${number(value, 1)}; the model's guess is ${number(centre[i], 1)}, `
-        + `width ${number(width[i])}`);
-    }
   }
 
   return {node, draw};

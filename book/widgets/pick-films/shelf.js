@@ -1,9 +1,5 @@
 // The left column: a chip for each genre, and a drawer with six of its films.
 
-const SHORT = {"Science Fiction": "Sci-fi", "Documentary": "Docu"};
-const short = (genre) => SHORT[genre] ?? genre;
-const withoutYear = (title) => title.replace(/ \(\d+\)$/, "");
-
 function makeShelf(state, changed) {
   const {films} = state;
   const chips = films.genres.map((name, genre) => button("", () => { state.open(genre); changed(); },
