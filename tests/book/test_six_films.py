@@ -1,4 +1,4 @@
-"""The page book/six-films: its numbers are the package's, and it works with the keyboard alone."""
+"""Bound and gap on book/six-films: its numbers are the package's, and it works with the keyboard alone."""
 
 import json
 import math
@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from scipy.optimize import minimize
+from widget_page import WidgetPage
 
 from vaerec.datasets import six_films
 from vaerec.datasets.six_films import GRID, STEP, log_evidence, log_likelihood, log_normal, log_posterior
 from vaerec.elbo import gaussian_kl
 
-SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "six-films.js"
+SCRIPT = Path(__file__).parents[2] / "book" / "widgets" / "bound-and-gap" / "model.js"
 SETTLED = 2500  # milliseconds: longer than a movement and its announcement
 
 
@@ -47,25 +48,23 @@ on_every_screen = pytest.mark.parametrize("world", ["light", "dark", "phone"], i
 class World:
     """The page in a browser, with eyes for what a reader sees and a keyboard."""
 
-    def __init__(self, page):
-        self.page = page
+    def __init__(self, widget):
+        self.widget, self.page = widget, widget.page
 
     def shown(self) -> dict:
-        data = self.page.locator("#six-films").evaluate("e => ({...e.dataset})")
-        return {name: json.loads(value) for name, value in data.items()}
-
-    def focus(self, name: str):
-        """Reach a control by Tab alone."""
-        for _ in range(200):
-            if self.page.evaluate("document.activeElement.id") == f"six-films-{name}":
-                return
-            self.page.keyboard.press("Tab")
-        raise AssertionError(f"no way to {name} by Tab")
+        return self.widget.shown("#six-films")
 
     def press(self, name: str, *keys: str):
-        self.focus(name)
-        for key in keys:
-            self.page.keyboard.press(key)
+        self.widget.press(f"#six-films-{name}", *keys)
+
+    def drag(self, grip: str, by: float):
+        """Move a grip of the curve by some pixels to the right."""
+        box = self.page.locator(f"#six-films .grip.{grip}").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + by, y, steps=6)
+        self.page.mouse.up()
 
     def check(self, history: list[int]) -> dict:
         """The page's numbers are the package's, and ELBO and gap add up."""
@@ -81,21 +80,9 @@ class World:
 def world(request, browser, address):
     """The page without motion, so that a key has its effect at once."""
     screen = getattr(request, "param", "light")
-    context = browser.new_context(
-        viewport={"width": 390 if screen == "phone" else 1280, "height": 900},
-        color_scheme="dark" if screen == "dark" else "light", reduced_motion="reduce")
-    page = context.new_page()
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-    page.on("request", lambda request: request.url.startswith((address, "data:"))
-            or problems.append(request.url))
-    page.goto(f"{address}/book/six-films.html", wait_until="networkidle")
-    page.wait_for_selector("#six-films:not([hidden])")
-    assert page.get_by_text("needs JavaScript").count() == 0
-    yield World(page)
-    assert problems == []
-    context.close()
+    widget = WidgetPage(browser, address, "book/six-films", "bound-and-gap", screen)
+    yield World(widget.ready())
+    widget.close()
 
 
 def test_it_starts_at_the_prior_with_ben(world):
@@ -120,7 +107,7 @@ def test_the_keyboard_moves_q_and_never_the_sum(world):
         world.check([4, 5])
         world.press("sigma", end)
         world.check([4, 5])
-    assert world.page.evaluate("document.documentElement.scrollWidth") <= world.page.viewport_size["width"]
+    world.widget.check_form(tallest=600 if world.page.viewport_size["width"] == 1280 else None)
 
 
 def test_the_buttons_find_the_best_q_and_change_its_width(world):
@@ -175,7 +162,34 @@ def test_the_numbers_are_said_aloud(world):
     assert said.startswith(f"ELBO {shown['elbo']:.3f} + gap {shown['gap']:.3f} = "
                            f"log p(x) {shown['evidence']:.3f} nats.")
     in_bar = world.page.locator("#six-films-bar").text_content().replace("−", "-")
-    assert f"gap {shown['gap']:.3f}" in in_bar
+    for name, value in (("gap", shown["gap"]), ("rate", shown["rate"]), ("distortion", -shown["explained"])):
+        assert f"{name} {value:.3f}" in in_bar
+
+
+def test_the_curve_itself_is_dragged(world):
+    world.drag("top", 60)
+    moved = world.check([4, 5])
+    assert moved["mu"] > 0.3 and moved["sigma"] == 1
+    world.drag("right", -30)
+    narrowed = world.check([4, 5])
+    assert narrowed["mu"] == moved["mu"] and narrowed["sigma"] < 0.9
+    world.drag("left", -30)  # away from the mean: wider again
+    assert world.check([4, 5])["sigma"] > narrowed["sigma"]
+    assert narrowed["evidence"] == moved["evidence"]
+
+
+def length(bars, name: str) -> float:
+    return float(bars.locator(f".{name}").get_attribute("width"))
+
+
+def test_the_two_bars_are_equally_long_and_one_part_stands_still(world):
+    bars = world.page.locator("#six-films-bar")
+    before = length(bars, "surprise")
+    for key in ("best", "narrow", "wide"):
+        world.press(key, "Enter")
+        costs = length(bars, "distortion") + length(bars, "rate")
+        assert costs == pytest.approx(length(bars, "surprise") + length(bars, "gap"), abs=1e-3)
+        assert length(bars, "surprise") == pytest.approx(before, abs=1e-3)
 
 
 @on_every_screen
@@ -191,7 +205,8 @@ def test_every_control_has_a_name_and_can_be_read(world):
     # Every text and curve stands out from the ground by a contrast of at least 3, text by 4.5.
     for selector, prop, least in (
             (".percent", "color", 4.5), ("svg text", "fill", 4.5), (".prior", "stroke", 3),
-            (".posterior", "stroke", 3), (".q", "stroke", 3), (".gap", "stroke", 3)):
+            (".posterior", "stroke", 3), (".q", "stroke", 3), (".gap", "stroke", 3),
+            (".distortion", "fill", 3)):
         element = world.page.locator(f"#six-films {selector}").first
         colour = element.evaluate(f"e => getComputedStyle(e).{prop}")
         ground = world.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -211,11 +226,9 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.fixture
 def lively(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="no-preference")
-    page = context.new_page()
-    page.goto(f"{address}/book/six-films.html", wait_until="networkidle")
-    yield World(page)
-    context.close()
+    widget = WidgetPage(browser, address, "book/six-films", "bound-and-gap", reduced_motion="no-preference")
+    yield World(widget.ready())
+    widget.close()
 
 
 def test_motion_ends_where_it_should_and_gives_way_to_a_key(lively):
@@ -231,10 +244,26 @@ def test_motion_ends_where_it_should_and_gives_way_to_a_key(lively):
     lively.check([4, 5])
 
 
-def test_without_javascript_there_is_a_text(browser, address):
+@pytest.mark.parametrize("world", ["phone"], indirect=True)
+def test_tasks_by_touch_on_a_phone(world):
+    world.page.locator("#six-films-best").tap()
+    assert world.check([4, 5])["gap"] < 0.02
+    world.page.locator("#six-films-film-0").tap()
+    world.check([0, 4, 5])
+    world.page.locator("#six-films-prior").tap()
+    assert world.check([0, 4, 5])["rate"] == 0
+
+
+def test_it_stands_in_chapter_4_too(browser, address):
+    widget = WidgetPage(browser, address, "notebooks/04-the-elbo", "bound-and-gap").ready()
+    assert World(widget).check([4, 5])["rate"] == 0
+    widget.close()
+
+
+def test_without_javascript_there_is_a_picture(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}/book/six-films.html")
-    assert page.locator("#six-films").is_hidden()
-    assert page.get_by_text("needs JavaScript").is_visible()
+    picture = page.locator("#widget-bound-and-gap img")
+    assert picture.is_visible() and "grips" in picture.get_attribute("alt")
     context.close()
