@@ -1,6 +1,8 @@
 """vaerec: the helper package of a book on variational autoencoders for recommendation."""
 
-from vaerec import elbo, exercises, kernels, models, plotting, protocols, schedules, shards
+import importlib
+
+from vaerec import elbo, exercises, kernels, models, protocols, schedules, shards
 from vaerec.datasets import load
 from vaerec.evaluation import Report, compare, evaluate
 from vaerec.interactions import Interactions
@@ -12,3 +14,10 @@ __version__ = "0.1.0"
 
 __all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "kernels",
            "load", "load_or_fit", "models", "plotting", "protocols", "record", "schedules", "shards"]
+
+
+def __getattr__(name: str):
+    """Import matplotlib when somebody draws."""
+    if name == "plotting":
+        return importlib.import_module("vaerec.plotting")
+    raise AttributeError(f"module 'vaerec' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
+from scipy.special import stdtrit  # Student's t: scipy.stats takes a second to import
 from torch import Tensor
 
 from vaerec.comparison import Comparison, pooled
@@ -244,7 +244,7 @@ def over_seeds(runs: pd.DataFrame, metric: str, by: str = "variant") -> pd.DataF
     """
     groups = runs.groupby(by, sort=False)[metric]
     frame = pd.DataFrame({"mean": groups.mean(), "seeds": groups.count()})
-    half = groups.sem() * stats.t.ppf(0.975, frame["seeds"] - 1)
+    half = groups.sem() * stdtrit(frame["seeds"] - 1, 0.975)
     frame.insert(1, "low", frame["mean"] - half)
     frame.insert(2, "high", frame["mean"] + half)
     return frame

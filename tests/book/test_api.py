@@ -17,7 +17,8 @@ def public_names(module: types.ModuleType) -> list[str]:
 
 
 def test_every_public_name_is_on_the_page_of_the_api():
-    modules = [value for value in map(vars(vr).get, vr.__all__) if isinstance(value, types.ModuleType)]
+    modules = [value for name in vr.__all__
+               if isinstance(value := getattr(vr, name), types.ModuleType)]
     names = {name for module in (vr, *modules) for name in public_names(module)}
     names -= {module.__name__ for module in modules}
     shown = re.findall(r"\.\. auto(?:function|class):: (\S+)", PAGE.read_text(encoding="utf-8"))
