@@ -87,8 +87,7 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int | None = None, 
     ------
     ValueError
         A parameter out of range, a model made for another catalogue, or a folder that holds
-        another run or a damaged checkpoint; processes that were given different data or parameters;
-        nobody with two items for a model of what follows.
+        another run or a damaged checkpoint; processes that were given different data or parameters.
     FloatingPointError
         The loss or the weights are not finite; says in which epoch and step, and the likely cause.
     """

@@ -131,7 +131,7 @@ def test_strong_generalisation_properties(seed, n_heldout, targets, fraction):
 
 def test_temporal_targets_are_never_older_than_the_fold_in():
     log = random_log(5)
-    split = strong_generalization(log, n_heldout=8, targets="temporal", seed=1)
+    split = strong_generalization(log, n_heldout=8, targets="temporal", seed=1, ties="file")
     time = {(u, i): t for u, i, t in zip(log.user_ids[log.user], log.item_ids[log.item], log.timestamp)}
     for user, fold_in, target in zip(split.test.user_ids, split.test.fold_in, split.test.targets):
         times = [time[user, split.item_ids[i]] for i in [*fold_in, *target]]

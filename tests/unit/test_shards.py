@@ -279,7 +279,7 @@ def raw_histories(split) -> dict[str, set]:
 def test_files_are_split_as_in_memory(mixed_log, tmp_path, targets):
     source = parquet(mixed_log, tmp_path / "source")
     split = vr.shards.from_files(source, tmp_path / "shards", n_heldout=40, min_rating=3, targets=targets,
-                                 n_shards=16)
+                                 ties="file", n_shards=16)
     kept = mixed_log.filter(min_rating=3, min_user_items=5)
     user = dict(zip(kept.user_ids, (tuple(kept.item_ids[items]) for items in kept.sequences()), strict=True))
     held_out = [*split.validation.user_ids, *split.test.user_ids]
