@@ -1,5 +1,7 @@
 """The command line does what the functions do, keeps it in a folder, and ends in one line when it cannot."""
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -15,6 +17,8 @@ import yaml
 import vaerec as vr
 from vaerec import commands
 from vaerec.__main__ import main
+from vaerec.datasets.files import load_file
+from vaerec.datasets.synthetic import make_world
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -180,6 +184,67 @@ def test_ids_mean_the_same_whatever_else_stands_in_the_file(run, run_with_text_i
     assert len(both) == 10 and not {"sku-0", str(numbers[0])} & set(both)
     only_numbers = recommended(run_with_text_ids, numbers, tmp_path)
     assert len(only_numbers) == 10 and not set(map(str, numbers)) & set(only_numbers)
+
+
+def test_histories_with_other_columns_and_repeated_rows(run, world_split, tmp_path):
+    known = world_split.item_ids[[3, 8, 3]]
+    log = pd.DataFrame({"customer": "zoe", "sku": known, "when": [1, 2, 3]})
+    log.to_csv(tmp_path / "log.csv", index=False, sep=";")
+    command = ["recommend", "--run", str(run), "--histories", str(tmp_path / "log.csv"), "--output",
+               str(tmp_path / "lists.csv"), "--user", "customer", "--item", "sku", "--timestamp", "when",
+               "--options", "{separator: ;}"]
+    with pytest.raises(SystemExit, match="repeats user zoe .* duplicates='first' or"):
+        main(command)
+    main([*command, "--duplicates", "last"])
+    lists = pd.read_csv(tmp_path / "lists.csv")
+    model = vr.models.MVAE.load(run / "model.safetensors")
+    assert lists["item"].tolist() == model.recommend([known])["item"].tolist()
+    with pytest.raises(SystemExit, match="options=.*'separater'"):
+        main([*command[:-1], "{separater: ;}"])
+
+
+def test_a_run_of_a_version_whose_models_did_not_know_their_items(tmp_path):
+    saved = Path(__file__).with_name("saved")
+    expected = json.loads((saved / "expected.json").read_text())["words"]
+    (tmp_path / "model.safetensors").write_bytes((saved / "words.safetensors").read_bytes())
+    (tmp_path / "settings.json").write_text(json.dumps({"model": "MVAE"}))
+    pd.DataFrame({"item": expected["item_ids"]}).to_parquet(tmp_path / "items.parquet", index=False)
+    best = [item for item, user in zip(expected["item"], expected["user"]) if user == 0][:10]
+    assert recommended(tmp_path, expected["histories"][0], tmp_path) == best
+
+
+def behind_options() -> dict[str, set[str]]:
+    """Each command's options, by their last name, with those that a dict is passed on to."""
+    def names(function) -> set[str]:
+        return set(inspect.signature(function).parameters)
+
+    files = names(load_file)
+    made = files | names(make_world) | names(commands.Data) | names(commands.Training) | set().union(
+        *(names(getattr(vr.protocols, name)) for name in commands.PROTOCOLS),
+        *(names(getattr(vr.models, name)) for name in commands.MODELS))
+    return {"fit": names(commands.fit) | made, "evaluate": names(commands.evaluate) | made,
+            "recommend": names(commands.recommend) | files, "shard": names(commands.shard)}
+
+
+# What these name cannot happen on the command line: it hands them over itself, or has no such call.
+ONLY_IN_PYTHON = {"users", "item_ids", "n_interactions", "n_clusters", "chunk", "history"}
+
+
+def test_every_option_that_a_message_names_is_one():
+    options = behind_options()
+    every, package = set().union(*options.values()), Path(vr.__file__).parent
+    named = set()
+    for path in package.rglob("*.py"):
+        if "exercises" in path.parts or path.stem in ("plotting", "provenance"):
+            continue
+        raised = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise)]
+        texts = [node.value for one in raised for node in ast.walk(one)
+                 if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        named |= set(re.findall(r"(?<![\w.])([a-z_]+)=", " ".join(texts)))
+        named |= {option.rpartition(".")[2] for option in re.findall(r"--([a-z_.]+)", " ".join(texts))}
+    assert named >= {"duplicates", "on_unknown", "lr", "n_heldout"}
+    assert named - every - ONLY_IN_PYTHON == set()
+    assert {"duplicates", "on_unknown", "user", "item"} <= options["recommend"]  # what its own errors name
 
 
 def test_a_run_says_what_it_was_and_is_not_overwritten_by_another(tmp_path):

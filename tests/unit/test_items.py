@@ -68,7 +68,8 @@ def test_a_file_is_for_whoever_may_read_the_folder(words, tmp_path):
 
 
 @pytest.mark.parametrize("ids", [np.array([5, 7], np.int32), np.array([2**63, 1], np.uint64),
-                                 np.array([0.5, 2.0]), np.array(["ü", "\ud800", ""], object), np.array([1, "1", 2.5], object),
+                                 np.array([0.5, 2.0]), np.array(["ü", "\ud800", ""], object),
+                                 np.array([1, "1", 2.5], object),
                                  np.array(["a", "b"])])
 def test_ids_keep_their_types_in_a_file(ids):
     again = take_from(to_tensors(ids))
@@ -118,7 +119,8 @@ def test_what_is_no_list_of_histories_is_refused(words, histories, message):
 
 
 @pytest.mark.parametrize("history", [["sku-2"], ("sku-2",), {"sku-2"}, np.array(["sku-2"]),
-                                     pd.Series(["sku-2"]), pd.Index(["sku-2"]), iter(["sku-2"])], ids=lambda h: type(h).__name__)
+                                     pd.Series(["sku-2"]), pd.Index(["sku-2"]), iter(["sku-2"])],
+                         ids=lambda history: type(history).__name__)
 def test_any_sequence_of_ids_is_a_history(words, history):
     model = fitted(words)
     assert model.recommend(iter([history])).equals(model.recommend([["sku-2"]]))

@@ -203,6 +203,7 @@ class SVAE(TopNRecommender):
         Its inputs are ``item`` int64 [B], ``state`` float32 [B, H] (zeros before the first item, then
         what the last call gave) and ``history`` int64 [B, T], the dense items to leave out, padded
         with -1. Its outputs are ``items`` int64 and ``scores`` float32, each [B, K], and ``next_state``.
+        The metadata hold the raw ids, as a JSON list under ``item_ids``, and ``catalogue``.
 
         Parameters
         ----------
