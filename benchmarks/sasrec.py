@@ -23,7 +23,7 @@ class SASRec(TopNRecommender):
     """Blocks with normalisation first, learned positions, and the embedding as last layer too."""
 
     reads_in_order = True
-    recipe: ClassVar = Recipe(batch_size=16, lr=1e-3, epochs=20, lr_schedule="cosine")
+    recipe: ClassVar = Recipe(batch_size=16, lr=1e-3, steps=0, epochs=(20, 20), lr_schedule="cosine")
     recipe_of_other_batches: ClassVar = recipe
 
     def __init__(self, n_items: int, width: int = 128, n_blocks: int = 2, n_heads: int = 2,

@@ -1,5 +1,7 @@
 """Recipes: how long, in which batches, and what `vr.fit` makes of what it is told."""
 
+import re
+
 import lightning as L
 import pytest
 
@@ -29,20 +31,21 @@ def small(split, **options):
     return vr.models.MVAE(split.n_items, hidden_dims=(32,), latent_dim=8, **options)
 
 
-def test_a_recipe_asks_for_steps_where_users_are_few():
-    recipe = Recipe(batch_size=100, lr=0.01, epochs=20, steps=300)
-    assert [recipe.max_epochs(n) for n in (1, 250, 1500, 1501, 20_000)] == [300, 100, 20, 20, 20]
+def test_a_recipe_counts_steps_and_bounds_epochs():
+    recipe = Recipe(batch_size=100, lr=0.01, steps=300, epochs=(2, 150))
+    assert [recipe.max_epochs(n) for n in (1, 250, 1500, 1501, 20_000)] == [150, 100, 20, 19, 2]
     assert recipe.max_epochs(250, batch_size=25) == 30
     assert recipe.settings(250) == {"max_epochs": 100, "batch_size": 100, "lr": 0.01, "weight_decay": 0.0,
                                     "lr_schedule": "constant"}
 
 
-@pytest.mark.parametrize("change", [{"batch_size": 0}, {"epochs": 0.5}, {"steps": -1}, {"lr": 0.0},
-                                    {"weight_decay": -1.0}, {"lr_schedule": "linear"}])
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"steps": -1}, {"lr": 0.0}, {"weight_decay": -1.0},
+                                    {"lr_schedule": "linear"}, {"epochs": (0, 5)}, {"epochs": (6, 5)},
+                                    {"epochs": (1, 2.5)}])
 def test_a_recipe_refuses_what_cannot_be(change):
     ((name, value),) = change.items()
-    with pytest.raises(ValueError, match=f"{name}={value!r}"):
-        Recipe(**{"batch_size": 10, "lr": 0.1, "epochs": 1} | change)
+    with pytest.raises(ValueError, match=re.escape(f"{name}={value!r}")):
+        Recipe(**{"batch_size": 10, "lr": 0.1, "steps": 1, "epochs": (1, 9)} | change)
 
 
 def test_fit_takes_the_recipe_whole(world_split):
