@@ -31,7 +31,8 @@ def expected(ranking: str, k: int, masked: bool) -> list[float]:
     seen, targets = ([i for i, sign in enumerate(ranking) if sign == wanted] for wanted in "sH")
     # One more film, ranked last and seen: who has seen nothing gets the popular films instead.
     n_items = len(ranking) + 1
-    held_out = HeldOut(np.array(["u"]), [np.array([*seen, n_items - 1])], [np.array(targets)], np.ones(n_items), 1)
+    held_out = HeldOut(np.array(["u"]), [np.array([*seen, n_items - 1])], [np.array(targets)],
+                       np.ones(n_items), 1)
     row = vr.evaluate(AsRanked(n_items), held_out, ks=(k,), mask=masked).per_user.iloc[0]
     return [row[f"ndcg@{k}"], row[f"recall@{k}"], row[f"recall_all@{k}"]]
 

@@ -2,8 +2,7 @@
 
 const discount = (rank) => 1 / Math.log2(rank + 1); // of a hit at ranks 1, 2, ...
 
-// Films, best first. `hit`: a hidden film to find. `seen`: the user knows it; masking takes it out.
-// What a list is judged by: the films that are shown, which of them are hits, and the sums.
+// Films stand best first. `hit`: a hidden film to find. `seen`: the user knows it, and masking takes it out.
 function judge(films, k, masked) {
   const list = masked ? films.filter((film) => !film.seen) : films;
   const n = films.filter((film) => film.hit).length;

@@ -26,7 +26,7 @@ function start(body, {data}) {
     const values = world.published.map((row) => ours(world, row, settings));
     world.published.forEach((row, i) => {
       if (agrees(row, values[i])) found.add(i);
-      rows[i].show(row, values[i], found.has(i));
+      rows[i].show(values[i], found.has(i));
     });
     const now = world.published.filter((row, i) => agrees(row, values[i])).length;
     note.textContent = protocol
@@ -59,7 +59,7 @@ function rowOf(row) {
   if (row.test) track.append(html("span", {class: "test", style: `left: ${100 * row.test / WIDEST}%`}));
   const node = html("li", {}, html("span", {class: "name"}, html("strong", {}, row.model), row.source,
     ...(row.test ? [html("br"), `dotted: test ${number(row.test, 3)}`] : [])), track, words);
-  const show = (_, value, once) => {
+  const show = (value, once) => {
     const close = agrees(row, value);
     mine.style.width = `${value ? 100 * value.value / WIDEST : 0}%`;
     node.classList.toggle("close", close);
