@@ -13,7 +13,8 @@ from vaerec.training import fit
 __version__ = "0.1.0"
 
 __all__ = ["Interactions", "Report", "compare", "elbo", "evaluate", "exercises", "fit", "greet", "kernels",
-           "load", "load_or_fit", "models", "plotting", "protocols", "record", "schedules", "shards"]
+           "load", "load_or_fit", "models", "plotting", "protocols", "record", "schedules",  # noqa: F822
+           "shards"]
 
 
 def __getattr__(name: str):

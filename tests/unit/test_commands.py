@@ -17,7 +17,7 @@ import yaml
 import vaerec as vr
 from vaerec import commands
 from vaerec.__main__ import main
-from vaerec.datasets.files import load_file
+from vaerec.datasets.logs import load_log
 from vaerec.datasets.synthetic import make_world
 
 ROOT = Path(__file__).parents[2]
@@ -218,7 +218,7 @@ def behind_options() -> dict[str, set[str]]:
     def names(function) -> set[str]:
         return set(inspect.signature(function).parameters)
 
-    files = names(load_file)
+    files = names(load_log)
     made = files | names(make_world) | names(commands.Data) | names(commands.Training) | set().union(
         *(names(getattr(vr.protocols, name)) for name in commands.PROTOCOLS),
         *(names(getattr(vr.models, name)) for name in commands.MODELS))
