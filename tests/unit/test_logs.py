@@ -5,9 +5,11 @@ import gzip
 import io
 import json
 import os
+import re
 import warnings
 import zipfile
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import vaerec as vr
+from tests.conftest import random_log
 from vaerec.datasets.logs import cache, delimited
 
 ROWS = [("bo", 7, 4.5, 20), ("al", 7, 3, 10), ("bo", 8, 5, 15)]
@@ -516,3 +519,62 @@ def test_another_dialect_is_not_taken_from_the_cache(write, monkeypatch):
     path = write('user,item\n1,"a"\n2,b\n')
     assert vr.load(path).item_ids.tolist() == ["a", "b"]
     assert vr.load(path, quote=None).item_ids.tolist() == ['"a"', "b"]
+
+
+# -- what the chapter on the reader's own data says ------------------------------------------------
+
+CHAPTER = Path(__file__).parents[2] / "notebooks" / "A2-your-own-data.ipynb"
+
+
+def chapter() -> str:
+    cells = json.loads(CHAPTER.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def test_files_of_the_netflix_prize_by_the_lines_of_the_chapter(write, monkeypatch):
+    days = "2005-09-06", "2005-05-13", "2005-09-05"
+    path = write("1:\n1488844,3,{}\n822109,5,{}\n2:\n822109,4,{}\n".format(*days), "combined_data_1.txt")
+    with pytest.raises(ValueError, match="Netflix Prize: the chapter on your own data"):
+        vr.load(path)
+    blocks = re.findall(r"```python\n(.*?)```", chapter(), re.DOTALL)
+    (code,) = (block for block in blocks if path.name in block)
+    monkeypatch.chdir(path.parent)
+    log = eval_of(code, "log")
+    assert log.user_ids[log.user].tolist() == [1488844, 822109, 822109]
+    assert log.item_ids[log.item].tolist() == [1, 1, 2] and log.rating.tolist() == [3, 5, 4]
+    assert log.timestamp.tolist() == [pd.Timestamp(day).value // 1000 for day in days]
+
+
+def eval_of(code: str, name: str):
+    names = {"pd": pd, "vr": vr}
+    exec(code, names)
+    return names[name]
+
+
+@pytest.mark.parametrize("row, ratings", [
+    ("none: each row", None), ("one to five", (1, 6)), ("likes, 0 or 1", (0, 2)), ("0 to 10", (0, 11))])
+def test_each_scale_of_the_chapter_goes_through_the_protocol(row, ratings):
+    (line,) = (line for line in chapter().splitlines() if line.startswith(f"| {row}"))
+    (call,) = re.findall(r"`SACHDEVA_2019\(log(.*)\)`", line)
+    log, generator = random_log(3, n_users=80, n_items=60, share=0.6), np.random.default_rng(0)
+    frame = pd.DataFrame({"user": log.user, "item": log.item, "timestamp": log.timestamp})
+    if ratings:
+        frame["rating"] = generator.integers(*ratings, len(frame))
+    least = int(re.findall(r"min_rating=(\d)", f"{call}, min_rating=4")[0])
+    liked = (frame["rating"] >= least).sum() if ratings else len(frame)
+    split = eval(f"vr.protocols.SACHDEVA_2019(log{call}, n_heldout=20)", {"log": vr.load(frame), "vr": vr})
+    assert split.describe()[["shown", "targets"]].to_numpy().sum() == liked > 1000
+
+
+def test_the_calls_of_the_chapter_read_such_files(write, monkeypatch):
+    files = {"header": text("::", header=""), "separator": text("::"), "UTF-8": text() + "é,7,3,1\n",
+             "ordinary": text("\t") + 'x\t"a\t3\t1\n', "no value": text("\t") + "\\N\t7\t3\t1\n",
+             "dates": "user,item,timestamp\n1,2,31/12/2020\n"}
+    for what, content in files.items():
+        (line,) = (line for line in chapter().splitlines() if what in line and "vr.load" in line)
+        (call,) = re.findall(r'`(vr\.load\("(.*?)".*\))`', line)
+        monkeypatch.chdir(write(content.encode("latin-1"), call[1]).parent)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*dropped")
+            log = eval(call[0], {"vr": vr})
+        assert len(log) == content.count("\n") - (what != "header") - (what == "no value")
