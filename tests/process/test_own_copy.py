@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 
 from tests.book.test_pages import PAGES, points_at
 from tests.copies import ROOT, OwnCopy, build_book
@@ -86,7 +87,8 @@ def leads_nowhere(site) -> None:
         page = (site / f"{name}.html").read_text()
         assert "colab.research.google.com" not in page and "kaggle.com/kernels" not in page
         assert f"https://github.com/{FIRST}" in page  # the buttons to the repository stay
-    assert f"make repository URL=https://github.com/{FIRST}" in (site / "book" / "running.html").read_text()
+    running = BeautifulSoup((site / "book" / "running.html").read_text(), "html.parser").get_text()
+    assert f"make repository URL=https://github.com/{FIRST}" in running and 'pip install ".[cli]"' in running
 
 
 def test_an_address_that_is_none_changes_nothing_in_a_copy(tmp_path):
