@@ -91,7 +91,7 @@ def figure(page, widget):
 
 def barriers(page, selector: str) -> list[str]:
     page.evaluate(AXE)
-    found = page.evaluate("selector => axe.run(selector, {resultTypes: ['violations']})", selector)
+    found = page.evaluate("s => axe.run(s, {resultTypes: ['violations'], preload: false})", selector)
     return [f"{one['id']}: {node['html'][:200]}" for one in found["violations"] for node in one["nodes"][:3]]
 
 

@@ -181,6 +181,7 @@ def test_a_stranger_can_do_five_things(page, models, films):
     press(page, part.get_by_role("button", name="True order"))
     slider = part.get_by_role("slider")
     if page.touch:
+        slider.scroll_into_view_if_needed()
         box = slider.bounding_box()
         page.touchscreen.tap(box["x"] + 8 + (box["width"] - 16) * 4 / 24, box["y"] + box["height"] / 2)
         page.wait_for_timeout(60)

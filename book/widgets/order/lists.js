@@ -11,7 +11,7 @@ function makeList(state, model) {
   const share = html("p", {class: "kept"});
   const made = html("p", {class: "made"});
   const node = html("section", {class: `model ${model}`, "aria-label": `The list of ${MODELS[model].name}`},
-    html("h3", {}, html("span", {class: "name"}, MODELS[model].name), ` ${MODELS[model].how}`), share,
+    html("p", {class: "heading"}, html("span", {class: "name"}, MODELS[model].name), ` ${MODELS[model].how}`), share,
     html("ol", {}, ...rows), made);
   let shown = [];
 

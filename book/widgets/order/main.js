@@ -13,7 +13,7 @@ function start(body, tools) {
   const buttons = Object.entries(orders).map(([text, does]) => button(text, () => { state[does](); changed(); },
     does === "shuffle" ? {class: "primary"} : {}));
   body.replaceChildren(
-    html("div", {class: "bar-top"}, html("h3", {}, "Ada's films, oldest first"),
+    html("div", {class: "bar-top"}, html("p", {class: "heading"}, "Ada's films, oldest first"),
       html("div", {class: "orders", role: "group", "aria-label": "Order of the films"}, ...buttons)),
     strip.node, html("div", {class: "lists"}, ...lists.map((list) => list.node)), voice.node);
 

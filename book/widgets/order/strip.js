@@ -29,20 +29,16 @@ function makeStrip(state, changed) {
     changed();
   }
 
-  // The arrows walk from film to film, or carry the lifted one.
+  // The arrows walk from film to film, or carry the lifted one. Escape lays it down where it is.
   function press(event, place) {
-    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key] ?? 0;
-    if (event.key === "Escape") state.lifted = null;
-    if (step) {
-      event.preventDefault();
-      const next = Math.max(0, Math.min(tiles.length - 1, place + step));
-      if (state.lifted !== null) {
-        state.move(state.lifted, next);
-        state.lifted = next;
-      }
-      tiles[next].focus();
-    }
-    if (step || event.key === "Escape") changed();
+    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    const next = Math.max(0, Math.min(tiles.length - 1, place + step));
+    if (step) event.preventDefault();
+    if (step) tiles[next].focus();
+    if (state.lifted === null || !(step || event.key === "Escape")) return;
+    if (step) state.move(state.lifted, next);
+    state.lifted = step ? next : null;
+    changed();
   }
 
   function begin(event, place) {

@@ -15,7 +15,7 @@ function makeList(state, changed) {
   const grid = html("div", {class: "ten", role: "group", "aria-label": "Ten lists, one a column"}, ...columns);
   const verdict = html("p", {class: "verdict"});
   const node = html("section", {class: "list", "aria-label": "Recommended"},
-    html("h3", {}, html("span", {class: "step"}, "3"), heading), single, grid, verdict);
+    html("p", {class: "heading"}, html("span", {class: "step"}, "3"), heading), single, grid, verdict);
   let shown = [];
 
   function draw(animate) {

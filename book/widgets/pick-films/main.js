@@ -23,7 +23,7 @@ function start(body, tools) {
   const width = html("p", {class: "width"});
 
   const middle = html("section", {class: "tastes", "aria-label": "Likely tastes"},
-    html("h3", {}, html("span", {class: "step"}, "2"), "Likely tastes"),
+    html("p", {class: "heading"}, html("span", {class: "step"}, "2"), "Likely tastes"),
     plane.node, numbers.node, width, html("div", {class: "actions"}, sample, centre));
   body.replaceChildren(
     html("div", {class: "bar-top"},

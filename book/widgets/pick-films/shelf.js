@@ -16,7 +16,7 @@ function makeShelf(state, changed) {
   }, {class: "film"}));
 
   const node = html("section", {class: "shelf", "aria-label": "Films to pick"},
-    html("h3", {}, html("span", {class: "step"}, "1"), "Films watched", html("output")),
+    html("p", {class: "heading"}, html("span", {class: "step"}, "1"), "Films watched", html("output")),
     html("div", {class: "chips"}, ...chips),
     html("div", {class: "finder"}, field, back, page, on),
     html("div", {class: "drawer"}, ...rows));
