@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 import vaerec as vr
 from vaerec.batches import Bags
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import variants
 
 
