@@ -136,8 +136,8 @@ class MVAE(TopNRecommender):
 
         Its input ``history`` is int64 [B, T], dense items, padded with -1 (an empty one gets popularity, an
         item that comes twice is read once); its outputs are ``items`` int64 and ``scores`` float32, each
-        [B, K], best first. Where fewer than k items are unseen, the rest has score -inf. The metadata hold the
-        raw ids, as a JSON list under ``item_ids``, and their fingerprint under ``catalogue``.
+        [B, K], best first. Where fewer than k items are unseen, the rest has score -inf. The metadata hold
+        the raw ids, as a JSON list under ``item_ids``, and their fingerprint under ``catalogue``.
 
         Parameters
         ----------
