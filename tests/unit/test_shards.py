@@ -86,8 +86,8 @@ def test_an_epoch_is_all_users_once_in_whole_batches(folder, batch_size, in_orde
     assert len(epoch) == len(batches)
     sizes = [bags.n_users for bags in epoch]
     assert sum(sizes) == train.n_users and sum(len(bags.items) for bags in epoch) == len(train)
-    shown = [train.bags(n) if in_order else train.bags(n).once() for n in range(40)]
-    assert set.union(*map(histories, epoch)) == set.union(*map(histories, shown))
+    kept = (train.bags(n) if in_order else train.bags(n).once() for n in range(40))
+    assert set.union(*map(histories, epoch)) == set.union(*map(histories, kept))
     # 7 users in each shard, 35 in each lane: lanes end within a user of each other.
     assert all(size == batch_size for size in sizes[:-2])
 

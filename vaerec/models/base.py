@@ -274,6 +274,8 @@ class TopNRecommender(nn.Module):
                 raise ValueError(f"item_ids holds {len(item_ids)} ids, the model knows {self.n_items} items: "
                                  "pass split.item_ids of the split that it was made for")
             self.refuse_other_catalogue(catalogue_fingerprint(item_ids))
+            if self.catalogue and self.item_ids is not None:
+                item_ids = self.item_ids  # the same, and known already
         elif self.item_ids is None:
             raise ValueError(f"this {type(self).__name__} does not know the raw ids of its items, because it "
                              "was not fitted, or saved by version 0.1.0: pass item_ids=split.item_ids")
@@ -333,9 +335,10 @@ def latest(histories: Histories) -> Histories:
     flat = np.concatenate([*histories, np.empty(0, np.int64)])
     user = np.repeat(np.arange(len(histories)), lengths)
     pair = user * (flat.max(initial=0) + 1) + flat  # one number a (user, item)
-    _, place = np.unique(pair[::-1], return_index=True)
-    if len(place) == len(flat):
+    ascending = np.sort(pair)
+    if not (ascending[1:] == ascending[:-1]).any():
         return histories
+    _, place = np.unique(pair[::-1], return_index=True)
     place = np.sort(len(flat) - 1 - place)
     return np.split(flat[place], np.bincount(user[place], minlength=len(histories)).cumsum()[:-1])
 
