@@ -22,24 +22,21 @@ The search seed is 0, the final seeds are others: no test score belongs to a run
 
 from __future__ import annotations
 
-import fcntl
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import optuna
 import pandas as pd
 import torch
+from jobs import Job, rows_of, work
 from optuna.distributions import FloatDistribution, IntDistribution
-from sweep import append, on_test_users, provenance
+from sweep import on_test_users, provenance
 
 import vaerec as vr
 from vaerec.elbo import Constant, LinearToCap, gaussian_kl, reparameterize
@@ -176,23 +173,6 @@ def folds() -> list[vr.protocols.Split]:
     return list(vr.protocols.rotating_folds(log, n_folds=N_FOLDS))
 
 
-def rows_of(table: Path, **key) -> pd.DataFrame:
-    """The rows that have these values, none where there is no table yet."""
-    if not table.exists():
-        return pd.DataFrame()
-    rows = _whole(table, table.stat().st_mtime_ns)
-    for name, value in key.items():
-        rows = rows[rows[name] == value]
-    return rows
-
-
-@lru_cache(maxsize=4)
-def _whole(table: Path, changed: int) -> pd.DataFrame:
-    with table.open() as file:
-        fcntl.flock(file, fcntl.LOCK_SH)  # a worker may be writing
-        return pd.read_csv(file)
-
-
 def trained(variant: str, split: vr.protocols.Split, settings: dict, seed: int,
             stretch: int = 1) -> tuple[vr.models.TopNRecommender, dict]:
     """A fitted model, and what its row says about the training."""
@@ -310,50 +290,25 @@ def one_fold(variant: str, fold: int, repeat: int) -> dict:
             "users": len(report.per_user), **row}
 
 
-class Job(NamedTuple):
-    """A run: the row that it writes, the rows that it needs, and how to make it."""
-
-    table: Path
-    key: dict
-    run: Callable[[], list[dict]]
-    needs: str | None = None  # the variant whose search must be over
-
-    def is_done(self) -> bool:
-        """Its row is there."""
-        return len(rows_of(self.table, **self.key)) > 0
-
-    def is_ready(self) -> bool:
-        """What it needs is there."""
-        return self.needs is None or len(rows_of(TRIALS, variant=self.needs)) >= N_TRIALS
-
-    @contextmanager
-    def claim(self) -> Iterator[bool]:
-        """Is this worker the one to make it? The system takes the lock from a worker that has died."""
-        folder = BUILD / "claims"
-        folder.mkdir(parents=True, exist_ok=True)
-        # The trials of a variant follow from each other: they are claimed together.
-        name = self.key["variant"] if "trial" in self.key else "-".join(map(str, self.key.values()))
-        with (folder / f"{self.table.stem} {name}").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+def searched(variant: str) -> int:
+    """Trials that are in the table."""
+    return len(rows_of(TRIALS, variant=variant))
 
 
 def jobs() -> list[Job]:
     """All runs, in the order in which they should be made."""
     def trial(variant, number):
-        return Job(TRIALS, {"variant": variant, "trial": number}, lambda: [one_trial(variant, number)])
+        return Job(TRIALS, {"variant": variant, "trial": number}, lambda: [one_trial(variant, number)],
+                   lambda: searched(variant) >= number, variant)
 
     def seed(variant, recipe, stretch, seed):
         key = {"variant": variant, "recipe": recipe, "stretch": stretch, "seed": seed}
-        return Job(SEEDS, key, lambda: [one_seed(**key)], variant if recipe == "own" else None)
+        is_ready = (lambda: searched(variant) >= N_TRIALS) if recipe == "own" else (lambda: True)
+        return Job(SEEDS, key, lambda: [one_seed(**key)], is_ready)
 
     def fold(variant, fold, repeat):
         key = {"variant": variant, "fold": fold, "repeat": repeat}
-        return Job(FOLDS, key, lambda: [one_fold(**key)], variant)
+        return Job(FOLDS, key, lambda: [one_fold(**key)], lambda: searched(variant) >= N_TRIALS)
 
     grids = [Job(TRIALS, {"variant": variant, "trial": 0}, lambda v=variant: list(ease_trials(v)))
              for variant in EASES]
@@ -371,33 +326,8 @@ def jobs() -> list[Job]:
     ]
 
 
-def work() -> None:
-    """Make runs until all are there."""
-    torch.set_num_threads(1)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    left = jobs()
-    while left := [job for job in left if not job.is_done()]:
-        if not any(made_one(job) for job in left):
-            time.sleep(20)  # the others are making what is left, or what it needs
-
-
-def made_one(job: Job) -> bool:
-    """Make a run, unless it must wait or another worker makes it."""
-    if not job.is_ready():
-        return False
-    with job.claim() as mine:
-        if not mine or job.is_done():  # another worker may have ended it just now
-            return False
-        if job.key.get("trial") and len(rows_of(TRIALS, variant=job.key["variant"])) != job.key["trial"]:
-            return False
-        rows = job.run()
-        append(job.table, rows)
-        print(time.strftime("%H:%M"), os.getpid(), *rows[-1:], flush=True)
-        return True
-
-
 def pairs() -> None:
-    """The first claim against each of the others and so on, in each fold."""
+    """Each of two claimed variants against each other, in each fold."""
     rows = []
     for one, other in itertools.combinations(CLAIMS, 2):
         for fold, repeat in itertools.product(range(N_FOLDS), range(2)):
@@ -410,5 +340,14 @@ def pairs() -> None:
     pd.DataFrame(rows).to_csv(PAIRS, index=False)
 
 
+def main(what: str = "work") -> None:
+    """See the top of this file."""
+    if what == "pairs":
+        pairs()
+    else:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        work(jobs(), BUILD / "claims")
+
+
 if __name__ == "__main__":
-    pairs() if sys.argv[1:] == ["pairs"] else work()
+    main(*sys.argv[1:])

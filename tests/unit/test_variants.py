@@ -15,6 +15,7 @@ from vaerec.batches import Bags
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import variants
+from jobs import Job
 
 
 @pytest.fixture
@@ -42,14 +43,14 @@ def small(monkeypatch, tmp_path, world, world_split):
 
 
 def test_a_run_that_is_cut_off_makes_the_same_table(small, tmp_path):
-    variants.work()
+    variants.main()
     seeds, folds = pd.read_csv(variants.SEEDS), pd.read_csv(variants.FOLDS)
     assert len(seeds) == 2 * 2 + 2 + 1  # own and common, then twice the steps; EASE
     assert seeds[seeds["stretch"] == 2]["steps"].eq(2 * 3 * seeds[seeds["stretch"] == 2]["epochs"]).all()
     assert len(folds) == 3 * 2 + 3  # EASE has no second repeat
     whole = variants.TRIALS.read_text().splitlines()
     variants.TRIALS.write_text("\n".join(whole[:-1]) + "\n")
-    variants.work()
+    variants.main()
     dropped = ["seconds", "cpu_seconds"]
     pd.testing.assert_frame_equal(pd.read_csv(variants.TRIALS).drop(columns=dropped),
                                   pd.read_csv(_written(tmp_path / "whole.csv", whole)).drop(columns=dropped))
@@ -76,11 +77,11 @@ def test_a_search_never_meets_the_test_users(small, monkeypatch, world_split):
     assert len(rows) == 4 and not {"ndcg@10", "ndcg@100"} & rows[0].keys()
 
 
-def test_a_run_has_one_worker(small):
-    job = variants.Job(variants.TRIALS, {"variant": "one", "trial": 0}, lambda: [{}])
-    with job.claim() as first, job.claim() as second:
+def test_a_run_has_one_worker(tmp_path):
+    job = Job(tmp_path / "table.csv", {"variant": "one", "seed": 0}, lambda: [{}])
+    with job.claim(tmp_path) as first, job.claim(tmp_path) as second:
         assert (first, second) == (True, False)
-    with job.claim() as again:
+    with job.claim(tmp_path) as again:
         assert again
 
 
