@@ -43,6 +43,7 @@ def database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnect
                 "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     try:
         with duckdb.connect(str(folder / "log.duckdb"), config=settings) as connection:
+            connection.execute("SET enable_progress_bar = false")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.ParserException, duckdb.InvalidInputException) as error:
         raise ValueError(f"memory_limit={memory_limit!r} is no size such as '2GB', or too small "
