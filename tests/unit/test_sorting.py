@@ -8,6 +8,7 @@ import pytest
 
 import vaerec as vr
 from tests.conftest import random_log
+from vaerec.shards.sorting import database
 
 OPTIONS = {"n_heldout": 20, "n_shards": 8, "min_rating": 3, "targets": "temporal"}
 
@@ -110,6 +111,12 @@ def test_words_for_nothing(frame, split, tmp_path):
 def test_a_limit_that_is_none_or_too_small(frame, split, limit):
     with pytest.raises(ValueError, match=f"memory_limit='{limit}' is no size such as '2GB', or too small"):
         split(pd.concat([frame.assign(user=frame["user"] + 1000 * n) for n in range(20)]), memory_limit=limit)
+
+
+def test_the_database_is_quiet_and_fetches_nothing(tmp_path):
+    with database(tmp_path, "100MB") as connection:
+        for name in ("enable_progress_bar", "autoinstall_known_extensions", "autoload_known_extensions"):
+            assert connection.execute(f"SELECT current_setting('{name}')").fetchall() == [(False,)]
 
 
 def test_what_is_sorted_is_spilled(split, tmp_path):

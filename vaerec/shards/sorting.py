@@ -43,6 +43,7 @@ def database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnect
                 "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     try:
         with duckdb.connect(str(folder / "log.duckdb"), config=settings) as connection:
+            connection.execute("SET enable_progress_bar = false")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.ParserException, duckdb.InvalidInputException) as error:
         raise ValueError(f"memory_limit={memory_limit!r} is no size such as '2GB', or too small "
@@ -86,8 +87,9 @@ class SortedLog:
     def sort(self, n_buckets: int) -> None:
         """Sort them; then `user_ids`, `user_hash` and `item_ids` are there and `bucket` reads a bucket."""
         self.user_ids, self.item_ids = (self._code(role) for role in ("user", "item"))
-        bucket = pa.table({"user_code": np.arange(len(self.user_ids)),
-                           "bucket": (self.user_hash % n_buckets).astype(np.int64)})
+        # As narrow as they can be: what is sorted, and perhaps spilled, is that much smaller.
+        bucket = pa.table({"user_code": np.arange(len(self.user_ids), dtype=np.int32),
+                           "bucket": (self.user_hash % n_buckets).astype(np.int16)})
         self.connection.register("buckets", bucket)
         rating = "rating, " if "rating" in self.roles else ""
         self.connection.execute(
@@ -157,8 +159,8 @@ class SortedLog:
             ids = parse.numbers_if_whole(ids) if self.table.untyped else ids
         values = ids.to_numpy(zero_copy_only=False)
         order = np.argsort(values, kind="stable")
-        coded = pa.table({f"{role}_id": pa.array(raw[order]), f"{role}_code": np.arange(len(order))})
-        self.connection.register(f"{role}_ids", coded)
+        codes = np.arange(len(order), dtype=np.int32)
+        self.connection.register(f"{role}_ids", pa.table({f"{role}_id": raw[order], f"{role}_code": codes}))
         return values[order]
 
     def _count(self, role: str, ids: pa.Array) -> int:
