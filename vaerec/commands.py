@@ -219,7 +219,7 @@ def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: 
           rating: str | None = None, timestamp: str | None = None, min_rating: float | None = None,
           min_user_items: int = 5, min_item_users: int = 1, targets: str = "random",
           duplicates: str = "refuse", ties: str | None = None, ties_seed: int = 0,
-          n_shards: int | None = None, lanes: int = 8) -> None:
+          n_shards: int | None = None, lanes: int = 8, memory_limit: str = "2GB") -> None:
     """Split a log that does not fit into memory, and write it as shards: a source of data for ``fit``.
 
     Parameters
@@ -256,6 +256,8 @@ def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: 
         A multiple of lanes; by default a million rows a shard.
     lanes : int
         Several processes can share the shards if their number divides this one.
+    memory_limit : str
+        What sorting may use; the rest lies on the disk beside the folder.
 
     Raises
     ------
@@ -267,7 +269,8 @@ def shard(source: Path, folder: Path, n_heldout: int, user: str = "user", item: 
     split = shards.from_files(source, folder, n_heldout=n_heldout, user=user, item=item, rating=rating,
                               timestamp=timestamp, min_rating=min_rating, min_user_items=min_user_items,
                               min_item_users=min_item_users, targets=targets, duplicates=duplicates,
-                              ties=ties, ties_seed=ties_seed, n_shards=n_shards, lanes=lanes)
+                              ties=ties, ties_seed=ties_seed, n_shards=n_shards, lanes=lanes,
+                              memory_limit=memory_limit)
     print(split, split.describe().to_string(), sep="\n")
 
 

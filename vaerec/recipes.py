@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 from vaerec.checks import check_whole
 
@@ -49,9 +50,9 @@ class Recipe:
 
     def __post_init__(self):
         least, most = self.epochs
-        check_whole(batch_size=self.batch_size, least_epochs=least, most_epochs=most)
+        check_whole(batch_size=self.batch_size)
         check_whole(steps=self.steps, at_least=0)
-        if most < least:
+        if not (isinstance(least, Integral) and isinstance(most, Integral) and 1 <= least <= most):
             raise ValueError(f"epochs={self.epochs}: expected two whole numbers, the second not smaller")
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr={self.lr}: expected a positive number")

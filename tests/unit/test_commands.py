@@ -130,7 +130,7 @@ def killed_in_epoch(epoch: int, error: type[Exception]):
     (["--model", "EASE", "--hyper_parameters", "{l2: -1}"], "l2=-1"),
     (["--data.protocol", "LYING_2018"], "protocol='LYING_2018': expected one of"),
     (["--data.protocol", "BLOG_2022"], "protocol_options=.*'n_heldout'"),
-    (["--data.source", "log.txt"], "unknown data set 'log.txt'"),
+    (["--data.source", "log.xyz"], "unknown data set 'log.xyz'"),
     (["--training.max_epochs", "0"], "max_epochs=0"),
 ])
 def test_a_wrong_value_ends_in_one_line(more, message, tmp_path):
@@ -227,7 +227,8 @@ def behind_options() -> dict[str, set[str]]:
 
 
 # What these name cannot happen on the command line: it hands them over itself, or has no such call.
-ONLY_IN_PYTHON = {"users", "item_ids", "n_interactions", "n_clusters", "chunk", "history"}
+ONLY_IN_PYTHON = {"users", "item_ids", "n_interactions", "n_clusters", "chunk", "history",
+                  "margin", "epochs", "cycles", "n_folds"}
 
 
 def test_every_option_that_a_message_names_is_one():

@@ -240,7 +240,7 @@ class Unfinished(vr.models.TopNRecommender):
 def test_what_cannot_be_fitted_says_what_is_missing(world, world_split):
     with pytest.raises(TypeError, match="fit got .*expected a Split: make one by a protocol"):
         vr.fit(vr.models.MVAE(world.n_items), world)
-    with pytest.raises(TypeError, match="Unfinished has no `loss` to learn by gradients from and no `fit_cl"):
+    with pytest.raises(NotImplementedError, match="Unfinished cannot be fitted: write loss.*: pass`"):
         vr.fit(Unfinished(world_split.n_items), world_split)
 
 

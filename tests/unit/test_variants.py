@@ -1,6 +1,7 @@
 """benchmarks/variants.py: the search sees validation users alone, and a cut run goes on where it was."""
 
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def _written(path: Path, lines: list[str]) -> Path:
 
 def test_a_search_never_meets_the_test_users(small, monkeypatch, world_split):
     """With their fold-in gone, any look at them would raise."""
-    blind = replace(world_split.test, fold_in=None, targets=None)
+    blind = copy(world_split.test)
+    for name in ("fold_in", "targets"):
+        object.__setattr__(blind, name, None)
     monkeypatch.setattr(variants, "data", lambda protocol: replace(world_split, test=blind))
     row = variants.one_trial("one", 0)
     assert variants.METRIC in row and not {"ndcg@10", "ndcg@100"} & row.keys()

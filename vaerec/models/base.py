@@ -154,9 +154,10 @@ class TopNRecommender(nn.Module):
 
     def fit_closed_form(self, split: Split) -> None:
         """Learn from ``split.train`` without gradients. What a subclass without ``loss`` writes."""
-        raise TypeError(f"{type(self).__name__} cannot be fitted: write loss(bags, progress) and "
-                        "reset_parameters(), to learn by gradients, or fit_closed_form(split); where "
-                        "there is nothing to learn, `def fit_closed_form(self, split): pass`")
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be fitted: write loss(bags, progress) and reset_parameters(), to "
+            "learn by gradients, or fit_closed_form(split); where there is nothing to learn, "
+            "`def fit_closed_form(self, split): pass`")
 
     def score_batch(self, histories: Histories, users: Sequence | None = None) -> Tensor:
         """Raw scores [B, I] of valid histories. What a subclass writes."""
