@@ -19,6 +19,7 @@ from vaerec import commands
 from vaerec.__main__ import main
 from vaerec.datasets.logs import load_log
 from vaerec.datasets.synthetic import make_world
+from vaerec.elbo import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -221,7 +222,7 @@ def behind_options() -> dict[str, set[str]]:
     files = names(load_log)
     made = files | names(make_world) | names(commands.Data) | names(commands.Training) | set().union(
         *(names(getattr(vr.protocols, name)) for name in commands.PROTOCOLS),
-        *(names(getattr(vr.models, name)) for name in commands.MODELS))
+        *(names(getattr(vr.models, name)) for name in commands.MODELS), *map(names, SCHEDULES.values()))
     return {"fit": names(commands.fit) | made, "evaluate": names(commands.evaluate) | made,
             "recommend": names(commands.recommend) | files, "shard": names(commands.shard)}
 
