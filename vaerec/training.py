@@ -95,9 +95,9 @@ def fit(model: TopNRecommender, split: Split, *, max_epochs: int | None = None, 
     given = {"batch_size": batch_size, "lr": lr, "weight_decay": weight_decay, "lr_schedule": lr_schedule}
     default = model.recipe if batch_size is None else model.recipe_of_other_batches
     recipe = replace(default, **{name: value for name, value in given.items() if value is not None})
+    model.remember_popularity(split)  # what is no split of this catalogue ends here
     if max_epochs is None:
         max_epochs = model.recipe.max_epochs(split.train.n_users, recipe.batch_size)
-    model.remember_popularity(split)
     if not hasattr(model, "loss"):
         return _fit_closed_form(model, split)
     settings = {
