@@ -19,7 +19,7 @@ from vaerec import commands
 from vaerec.__main__ import main
 from vaerec.datasets.logs import load_log
 from vaerec.datasets.synthetic import make_world
-from vaerec.elbo import SCHEDULES
+from vaerec.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -229,7 +229,7 @@ def behind_options() -> dict[str, set[str]]:
 
 # What these name cannot happen on the command line: it hands them over itself, or has no such call.
 ONLY_IN_PYTHON = {"users", "item_ids", "n_interactions", "n_clusters", "chunk", "history",
-                  "margin", "epochs", "cycles", "n_folds"}
+                  "margin", "epochs", "n_folds"}
 
 
 def test_every_option_that_a_message_names_is_one():
