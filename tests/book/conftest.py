@@ -88,6 +88,15 @@ def program() -> str:
     return program
 
 
+def patient(make):
+    """``make``, whose contexts and pages wait longer than Playwright's 30 seconds."""
+    def made(**options):
+        one = make(**options)
+        one.set_default_timeout(180_000)
+        return one
+    return made
+
+
 @pytest.fixture(scope="session")
 def browser(program):
     from playwright.sync_api import sync_playwright
@@ -96,5 +105,8 @@ def browser(program):
         quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync"]
         browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        # Pages load beside other tests: the limit only ends what hangs.
+        for name in ("new_context", "new_page"):
+            setattr(browser, name, patient(getattr(browser, name)))
         yield browser
         browser.close()
