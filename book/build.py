@@ -2,8 +2,6 @@
 
     python book/build.py html            into _build/html
     python book/build.py epub FOLDER     into FOLDER/_build/epub
-
-Builders that share a folder share what was read, so the second one only writes.
 """
 
 from __future__ import annotations

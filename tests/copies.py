@@ -50,7 +50,9 @@ class OwnCopy:
         python.parent.mkdir(parents=True)
         python.write_text(PYTHON.format(python=sys.executable))
         python.chmod(0o755)
-        shutil.copy(self.root / "requirements.txt", self.root / ".venv" / ".locked")
+        lock = b"".join((self.root / name).read_bytes()
+                        for name in ("requirements.txt", "requirements-torch.txt"))
+        (self.root / ".venv" / ".locked").write_bytes(lock)
         (self.root / ".venv" / ".installed").write_text(f"{self.root}\n")
         subprocess.run(["git", "init", "--quiet", "--bare", self.remote], check=True)
         for command in ("init --quiet --initial-branch main", "config user.name Reader",
