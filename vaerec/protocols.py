@@ -272,7 +272,8 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
     """Hide random items of every user; all users are in training.
 
     Of a user's n items, ``int(fraction * n)`` become test targets and ``int(validation * n)``
-    validation targets; the rest is training. A test question shows everything but its targets.
+    validation targets; the rest is training. A test question shows everything but its targets. A
+    ``validation`` of less than one interaction of the whole log asks for no validation.
 
     Raises
     ------
@@ -297,8 +298,9 @@ def weak_generalization(log: Interactions, *, fraction: float = 0.2, validation:
         _held_out(log, new_item, users, shown & ~is_test, shown & is_test, train),
         f"{name}, random targets of {fraction:g}, validation {validation:g}, seed {seed}", "random",
     )
-    for part, share in (("validation", {"validation": validation}), ("test", {"fraction": fraction})):
-        require_targets(split, part, share, int(n.max()), 3)  # one each to train on, to validate, to test
+    if validation * len(log) >= 1:
+        require_targets(split, "validation", {"validation": validation}, int(n.max()), 3)  # one for each part
+    require_targets(split, "test", {"fraction": fraction}, int(n.max()), 3)
     return split
 
 
