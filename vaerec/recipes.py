@@ -61,6 +61,10 @@ class Recipe:
         if self.lr_schedule not in LR_SCHEDULES:
             raise ValueError(f"lr_schedule={self.lr_schedule!r}: expected one of {tuple(LR_SCHEDULES)}")
 
+    def __getitem__(self, name: str) -> float | str:
+        """A setting by its name: chapters read ``SVAE.recipe["batch_size"]``."""
+        return getattr(self, name)
+
     def max_epochs(self, n_users: int, batch_size: int | None = None) -> int:
         """Passes over ``n_users`` training users, in batches of another size if one is given."""
         steps_an_epoch = -(-n_users // (batch_size or self.batch_size))
