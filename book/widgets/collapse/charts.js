@@ -55,7 +55,8 @@ function strip(node, now, change) {
   const margin = {left: 44, right: 12, top: 10, bottom: 26};
   const place = {};
   const handles = Array.from({length: schedule.HANDLES}, (_, k) => svg("circle", {
-    class: "handle", r: 5, role: "slider", "aria-label": `beta, handle ${k + 1}`, tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
+    class: "handle", r: 5, role: "slider", "aria-label": `beta, handle ${k + 1}`,
+    tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
     "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH}));
   const title = node.querySelector("title");
   const ground = svg("g");
