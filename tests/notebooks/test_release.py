@@ -78,7 +78,7 @@ def test_the_version_stands_everywhere_and_the_printed_lines_push_it_in_a_copy(c
 
 @pytest.mark.slow
 def test_after_a_release_every_suite_that_looks_at_the_version_passes_in_a_copy(copy):
-    from tests.test_own_copy import SUITES
+    from tests.process.test_own_copy import SUITES
 
     made(copy)
     copy.passes(*SUITES)
