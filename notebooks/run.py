@@ -117,8 +117,13 @@ def recorded(notebook: nbformat.NotebookNode) -> dict[str, float | str]:
 def run_quick(stem: str) -> Path:
     """Run with the ``quick`` parameters into ``_build/quick`` and return the file."""
     target = ROOT / "_build" / "quick" / f"{stem}.ipynb"
-    _execute(stem, target, chapters()[stem]["quick"])
-    return _finish(target, target, "quick")
+    # papermill saves after each cell: another process may run the same chapter, or read the file, meanwhile.
+    draft = ROOT / "_build" / "draft" / f"{stem}-{os.getpid()}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _execute(stem, draft, chapters()[stem]["quick"])
+    _finish(draft, target, "quick")
+    draft.unlink()
+    return target
 
 
 def run_full(stem: str) -> Path:

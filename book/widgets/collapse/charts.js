@@ -57,7 +57,8 @@ function strip(node, now, change) {
   const handles = Array.from({length: schedule.HANDLES}, (_, k) => svg("circle", {
     class: "handle", r: 5, role: "slider", "aria-label": `beta, handle ${k + 1}`,
     tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
-    "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH}));
+    "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH,
+    "aria-valuenow": schedule.LOW}));
   const title = node.querySelector("title");
   const ground = svg("g");
   const past = svg("path", {class: "past"});
