@@ -11,7 +11,7 @@ import vaerec as vr
 
 KINDS = ("unit", "process", "notebooks", "book")
 # What a test of the folders notebooks and book asks for if it runs a chapter, or looks at built pages.
-COSTLY = {"quick", "site", "program"}
+COSTLY = {"run_chapter", "site", "program"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

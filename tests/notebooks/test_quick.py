@@ -11,39 +11,30 @@ import run
 from tests.notebooks.test_ranges import check
 
 SMALLEST = "00-tour"
-SEEN = "seen before, with the same chapter and package: `VAEREC_REPEAT=1` runs it again"
 
 
-def each(mark=lambda stem: []):
-    """One test a chapter; those of a chapter stay with one worker, which runs the chapter once."""
-    return pytest.mark.parametrize("quick", [
-        pytest.param(stem, marks=[pytest.mark.xdist_group(stem), *mark(stem)]) for stem in run.chapters()],
-        indirect=True)
+@pytest.fixture
+def run_chapter():
+    """Run a chapter's quick profile as `make notebooks` does, in a process of its own; gives the copy."""
+    def executed(stem):
+        command = [sys.executable, "notebooks/run.py", "--profile", "quick", "--only", stem]
+        done = subprocess.run(command, cwd=run.ROOT, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return run.ROOT / "_build" / "quick" / f"{stem}.ipynb"
+    return executed
 
 
-@pytest.fixture(scope="module")
-def quick(request):
-    """The stem of a chapter and its quick copy, just executed."""
-    # A process of its own, as `make notebooks` starts it.
-    command = [sys.executable, "notebooks/run.py", "--profile", "quick", "--only", request.param]
-    done = subprocess.run(command, cwd=run.ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return request.param, run.ROOT / "_build" / "quick" / f"{request.param}.ipynb"
-
-
-@each(lambda stem: [pytest.mark.smoke] if stem == SMALLEST else [])
-def test_the_quick_profile_is_in_range(quick):
-    stem, path = quick
+@pytest.mark.parametrize("stem", [
+    pytest.param(stem, marks=[pytest.mark.smoke] if stem == SMALLEST else []) for stem in run.chapters()])
+def test_the_quick_profile_is_in_range_and_repeats_itself(stem, run_chapter):
+    # One test, so that two workers never run one chapter.
+    path = run_chapter(stem)
     notebook = run.nbformat.read(path, as_version=4)
     assert notebook.metadata["vaerec"]["profile"] == "quick"
     check(run.recorded(notebook), stem, "quick")
-
-
-@each(lambda stem: [pytest.mark.skipif(repeat.is_known(stem), reason=SEEN)])
-def test_marked_cells_give_the_same_output_twice(quick):
-    _, path = quick
-    done = repeat.again(path)
-    assert done.returncode == 0, done.stdout[-4000:]
+    if not repeat.is_known(stem):  # else it was seen before, with the same chapter and package
+        done = repeat.again(path)
+        assert done.returncode == 0, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("stem", run.chapters())
