@@ -122,7 +122,7 @@ BRIEF := unit or smoke
 test: .venv/.installed
 	$(PYTEST) --dist worksteal -m "($(BRIEF)) and not slow" $(ARGS)
 
-# Chapters and pages share what was built for them: a group of tests stays with one worker.
+# Long tests: loadgroup deals them out one at a time.
 test-rest: .venv/.installed
 	$(PYTEST) --dist loadgroup -m "not ($(BRIEF) or slow)" $(ARGS)
 

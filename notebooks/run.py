@@ -116,14 +116,7 @@ def recorded(notebook: nbformat.NotebookNode) -> dict[str, float | str]:
 
 def run_quick(stem: str) -> Path:
     """Run with the ``quick`` parameters into ``_build/quick`` and return the file."""
-    target = ROOT / "_build" / "quick" / f"{stem}.ipynb"
-    # papermill saves after each cell: another process may run the same chapter, or read the file, meanwhile.
-    draft = ROOT / "_build" / "draft" / f"{stem}-{os.getpid()}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _execute(stem, draft, chapters()[stem]["quick"])
-    _finish(draft, target, "quick")
-    draft.unlink()
-    return target
+    return _run(stem, chapters()[stem]["quick"], ROOT / "_build" / "quick" / f"{stem}.ipynb", "quick")
 
 
 def run_full(stem: str) -> Path:
@@ -141,9 +134,16 @@ def run_full(stem: str) -> Path:
             "make them equal"
         )
     # Without parameters papermill injects no cell, so the file keeps the cells that were written.
-    draft = ROOT / "_build" / "full" / f"{stem}.ipynb"
-    _execute(stem, draft, {})
-    return _finish(draft, NOTEBOOKS / f"{stem}.ipynb", "full")
+    return _run(stem, {}, NOTEBOOKS / f"{stem}.ipynb", "full")
+
+
+def _run(stem: str, parameters: dict, target: Path, profile: str) -> Path:
+    # papermill saves after each cell: another process may run the same chapter, or read the file, meanwhile.
+    draft = ROOT / "_build" / "draft" / f"{stem}-{profile}-{os.getpid()}.ipynb"
+    _execute(stem, draft, parameters)
+    _finish(draft, target, profile)
+    draft.unlink()
+    return target
 
 
 def _execute(stem: str, target: Path, parameters: dict) -> None:
@@ -160,7 +160,7 @@ def _execute(stem: str, target: Path, parameters: dict) -> None:
     )
 
 
-def _finish(executed: Path, target: Path, profile: str) -> Path:
+def _finish(executed: Path, target: Path, profile: str) -> None:
     """Clean an executed notebook, mark what made it, and move it to its place in one step."""
     notebook = nbformat.read(executed, as_version=4)
     for node in (notebook, *notebook.cells):
@@ -172,10 +172,10 @@ def _finish(executed: Path, target: Path, profile: str) -> Path:
         "profile": profile, "code_hash": code_hash(notebook), "package_hash": package_hash(),
         "date": datetime.now(UTC).date().isoformat(),
     }
+    target.parent.mkdir(parents=True, exist_ok=True)
     finished = executed.with_suffix(".finished")
     nbformat.write(notebook, finished)
     os.replace(finished, target)
-    return target
 
 
 def _joined(outputs: list) -> list:

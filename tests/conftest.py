@@ -10,8 +10,8 @@ import pytest
 import vaerec as vr
 
 KINDS = ("unit", "process", "notebooks", "book")
-# What a test of the folders notebooks and book asks for if it runs a chapter, or looks at built pages.
-COSTLY = {"run_chapter", "site", "program"}
+# What a test of the folder book asks for if it looks at built pages.
+COSTLY = {"site", "program"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

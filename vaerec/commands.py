@@ -13,8 +13,8 @@ from vaerec import models, protocols, shards
 from vaerec.datasets import load
 from vaerec.evaluation import evaluate as evaluate_model
 from vaerec.models import TopNRecommender
-from vaerec.protocols import Split
 from vaerec.runs import HISTORY, processes
+from vaerec.splits import Split
 from vaerec.training import fit as fit_model
 
 SETTINGS, MODEL = "settings.json", "model.safetensors"

@@ -20,8 +20,8 @@ from vaerec.metrics import collapse_alarms, find_hits, of_all_lists, per_user
 from vaerec.metrics import gini as gini  # chapters 1 and 8 look for both here
 from vaerec.metrics import gini_d as gini_d
 from vaerec.models.base import TopNRecommender, mask_seen, users_at_once
-from vaerec.protocols import HeldOut, Split
 from vaerec.ranking import best
+from vaerec.splits import HeldOut, Split
 
 N_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0

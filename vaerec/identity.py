@@ -36,8 +36,8 @@ from torch import nn
 from vaerec.interactions import Interactions
 from vaerec.models.arguments import given_by_name
 from vaerec.models.base import TopNRecommender
-from vaerec.protocols import HeldOut, Split
 from vaerec.sources import ROOT, package_code
+from vaerec.splits import HeldOut, Split
 
 PACKAGE = __package__
 PYTHON = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))

@@ -26,10 +26,10 @@ from vaerec import runs
 from vaerec.batches import UserBatches, random_seed
 from vaerec.evaluation import validate
 from vaerec.models.base import TopNRecommender
-from vaerec.protocols import Split
 from vaerec.recipes import LR_SCHEDULES
 from vaerec.runs import CHECKPOINT, HISTORY, best_row
 from vaerec.shards import ShardBatches, Shards
+from vaerec.splits import Split
 
 
 def train(model: TopNRecommender, split: Split, settings: dict, folder: Path | None,

@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from vaerec.identity import Unidentified, identity
 from vaerec.models.base import TopNRecommender
-from vaerec.protocols import Split
+from vaerec.splits import Split
 from vaerec.training import fit
 
 FOLDER = "VAEREC_MODELS"

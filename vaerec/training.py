@@ -16,8 +16,8 @@ from vaerec.checks import check_whole
 from vaerec.evaluation import validate
 from vaerec.identity import identity
 from vaerec.models.base import TopNRecommender
-from vaerec.protocols import Split
 from vaerec.runs import best_row, processes
+from vaerec.splits import Split
 
 if TYPE_CHECKING:
     import lightning as L

@@ -10,7 +10,6 @@ from bs4 import BeautifulSoup
 CONTENTS = yaml.safe_load((run.ROOT / "_toc.yml").read_text())
 PAGES = [CONTENTS["root"], *(chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"])]
 CHAPTER = "notebooks/06-mvae"
-pytestmark = pytest.mark.xdist_group("reading")  # the pages are parsed once
 
 
 @pytest.fixture(scope="module")

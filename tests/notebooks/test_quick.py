@@ -13,28 +13,22 @@ from tests.notebooks.test_ranges import check
 SMALLEST = "00-tour"
 
 
-@pytest.fixture
-def run_chapter():
-    """Run a chapter's quick profile as `make notebooks` does, in a process of its own; gives the copy."""
-    def executed(stem):
-        command = [sys.executable, "notebooks/run.py", "--profile", "quick", "--only", stem]
-        done = subprocess.run(command, cwd=run.ROOT, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stderr[-4000:]
-        return run.ROOT / "_build" / "quick" / f"{stem}.ipynb"
-    return executed
-
-
+# One test, so that two workers never run one chapter.
+@pytest.mark.notebooks
 @pytest.mark.parametrize("stem", [
     pytest.param(stem, marks=[pytest.mark.smoke] if stem == SMALLEST else []) for stem in run.chapters()])
-def test_the_quick_profile_is_in_range_and_repeats_itself(stem, run_chapter):
-    # One test, so that two workers never run one chapter.
-    path = run_chapter(stem)
+def test_the_quick_profile_is_in_range_and_repeats_itself(stem):
+    # A process of its own, as `make notebooks` starts it.
+    command = [sys.executable, "notebooks/run.py", "--profile", "quick", "--only", stem]
+    done = subprocess.run(command, cwd=run.ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    path = run.ROOT / "_build" / "quick" / f"{stem}.ipynb"
     notebook = run.nbformat.read(path, as_version=4)
     assert notebook.metadata["vaerec"]["profile"] == "quick"
     check(run.recorded(notebook), stem, "quick")
     if not repeat.is_known(stem):  # else it was seen before, with the same chapter and package
-        done = repeat.again(path)
-        assert done.returncode == 0, done.stdout[-4000:]
+        again = repeat.again(path)
+        assert again.returncode == 0, again.stdout[-4000:]
 
 
 @pytest.mark.parametrize("stem", run.chapters())

@@ -17,9 +17,9 @@ from vaerec.checks import check_whole
 from vaerec.interactions import catalogue_fingerprint
 from vaerec.models import items, storage
 from vaerec.models.arguments import check_k, constructor_arguments
-from vaerec.protocols import Split
 from vaerec.ranking import best
 from vaerec.recipes import Recipe
+from vaerec.splits import Split
 
 CELLS = 2**24  # users times items that are scored at once: 64 MB, a few times over
 Histories = Sequence[np.ndarray]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaerec.memory import total_memory
 from vaerec.models.base import Histories, TopNRecommender
-from vaerec.protocols import Split
+from vaerec.splits import Split
 
 WEIGHTS, FITTING = 4, 32  # bytes a pair of items: of the model, and the peak while it is fitted
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from vaerec.datasets.synthetic import SyntheticInteractions, Truth, steps
 from vaerec.interactions import Interactions
 from vaerec.models.base import Histories, TopNRecommender
-from vaerec.protocols import TARGETS, Split
+from vaerec.protocols import TARGETS
+from vaerec.splits import Split
 
 NEWTON_STEPS = 3  # the expected number of films drawn per step is then 1 within 10^-7
 

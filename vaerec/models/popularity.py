@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaerec.models.base import Histories, TopNRecommender
-from vaerec.protocols import Split
+from vaerec.splits import Split
 
 
 class Popularity(TopNRecommender):

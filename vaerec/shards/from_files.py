@@ -19,9 +19,10 @@ import torch
 from vaerec.batches import Bags
 from vaerec.datasets.logs.sources import open_table, roles_of
 from vaerec.interactions import Interactions, describe_items
-from vaerec.protocols import MIN_ITEMS, TARGETS, Split, choose_targets, histories, require_targets
+from vaerec.protocols import MIN_ITEMS, TARGETS, choose_targets, histories, require_targets
 from vaerec.shards.sorting import SortedLog, database
 from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, refuse_full, refuse_uneven, write_stream
+from vaerec.splits import Split
 from vaerec.ties import TIES, count_ties, name_of_ties, warn_of_ties
 
 MOST_SHARDS = 512

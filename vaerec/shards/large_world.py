@@ -15,8 +15,8 @@ import torch
 
 from vaerec.batches import Bags
 from vaerec.interactions import describe_items
-from vaerec.protocols import Split
 from vaerec.shards.storage import LANES, PARTS, SHARD, Questions, write_stream
+from vaerec.splits import Split
 
 LENGTH_SPREAD, MIN_LENGTH = 0.6, 5  # lengths are lognormal, as in the small world
 LOYALTY = 0.7  # share of draws from the user's own clusters; the others are from all items

@@ -25,7 +25,7 @@ import torch
 
 from vaerec.batches import Bags
 from vaerec.interactions import catalogue_fingerprint
-from vaerec.protocols import HeldOut, Split
+from vaerec.splits import HeldOut, Split
 
 MANIFEST, FORMAT = "shards.json", "vaerec-shards-1"
 ITEMS, PARTS = "items.parquet", ("validation", "test")

@@ -55,10 +55,8 @@ function strip(node, now, change) {
   const margin = {left: 44, right: 12, top: 10, bottom: 26};
   const place = {};
   const handles = Array.from({length: schedule.HANDLES}, (_, k) => svg("circle", {
-    class: "handle", r: 5, role: "slider", "aria-label": `beta, handle ${k + 1}`,
-    tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
-    "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH,
-    "aria-valuenow": schedule.LOW}));
+    class: "handle", r: 5, role: "slider", tabindex: k === schedule.HANDLES - 1 ? 0 : -1,
+    "aria-orientation": "vertical", "aria-valuemin": schedule.LOW, "aria-valuemax": schedule.HIGH}));
   const title = node.querySelector("title");
   const ground = svg("g");
   const past = svg("path", {class: "past"});
@@ -102,14 +100,26 @@ function strip(node, now, change) {
     fill(cursor, {x1: x(at), x2: x(at), y1: top - 4, y2: floor + 4});
     handles.forEach((handle, k) => {
       const cell = schedule.cellOf(k);
+      fill(handle, {cx: x(cell + (cell === schedule.CELLS - 1)), cy: y(plan.betas[cell])});
+    });
+    name();
+  }
+
+  // What a screen reader hears of each handle, drawn or not.
+  function name() {
+    const {plan, step} = now();
+    handles.forEach((handle, k) => {
+      const cell = schedule.cellOf(k);
       const gone = cell < schedule.cellAt(plan, step);
       const beta = plan.betas[cell];
-      fill(handle, {cx: x(cell + (cell === schedule.CELLS - 1)), cy: y(beta),
+      fill(handle, {
         "aria-valuenow": Number(beta.toPrecision(3)), "aria-valuetext": `beta ${shorten(beta)}`,
         "aria-label": `beta at step ${plan.from + Math.round(cell / 10) * 10 * schedule.STEPS}`,
         "aria-disabled": gone ? "true" : null});
     });
   }
+
+  name();
 
   // By hand: a stroke from the last place of the pointer to this one.
   let last;
